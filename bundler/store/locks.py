@@ -1,0 +1,132 @@
+"""Locks: many may pull, pack and serve at once; gc, repair and rm need the store for themselves.
+
+``flock`` on ``.bundler/lock``: it belongs to the open file, so it ends with the process however that ends, and it holds
+between threads too. Nobody waits for it: whoever comes second is told who came first, from the lines that each holder
+leaves in the file. The index has a lock of its own that is held for milliseconds and is waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bundler.errors import LockedError, quoted
+from bundler.store.directory import AbsentError, Directory, disk, write_all
+
+STORE_LOCK = "lock"
+INDEX_LOCK = "index.lock"
+_MOST = 1 << 16
+_PATIENCE = 30.0
+_PAUSE = 0.01
+
+
+@contextmanager
+def shared(directory: Directory, command: str) -> Iterator[None]:
+    """Hold the store together with others; :class:`LockedError` names who holds it alone."""
+    with _held(directory, fcntl.LOCK_SH, command):
+        yield
+
+
+@contextmanager
+def exclusive(directory: Directory, command: str) -> Iterator[None]:
+    """Hold the store alone; :class:`LockedError` names who else holds it."""
+    with _held(directory, fcntl.LOCK_EX, command):
+        yield
+
+
+@contextmanager
+def index_lock(directory: Directory) -> Iterator[None]:
+    """Hold ``index.json`` while it is read, changed and replaced; at most 30 s of waiting for others to be done."""
+    fd = _opened(directory, INDEX_LOCK)
+    try:
+        until = time.monotonic() + _PATIENCE
+        while not try_lock(fd, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                raise LockedError(f"{directory.about(INDEX_LOCK)}: held by another process for {_PATIENCE:.0f} s")
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(fd)
+
+
+def try_lock(fd: int, kind: int) -> bool:
+    """``flock`` without waiting; false if another open file holds it."""
+    with disk("lock a file of the store"):
+        try:
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@contextmanager
+def _held(directory: Directory, kind: int, command: str) -> Iterator[None]:
+    fd = _opened(directory, STORE_LOCK)
+    try:
+        if not try_lock(fd, kind):
+            raise LockedError(f"{quoted(directory.path)}: in use by {_holders(directory)}")
+        _sign(fd, command)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _opened(directory: Directory, name: str) -> int:
+    with disk(f"open {directory.about(name)}"):
+        try:
+            return directory.open(name, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            return directory.open(name, os.O_RDONLY)  # enough for flock, on a medium that can't be written
+
+
+def _sign(fd: int, command: str) -> None:
+    """Leave a line about this process; it only serves messages, so a full or read-only disk is no reason to fail."""
+    line = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": command}) + "\n"
+    try:
+        size = os.fstat(fd).st_size
+        if size > _MOST:
+            os.ftruncate(fd, 0)
+            size = 0
+        os.lseek(fd, size, os.SEEK_SET)
+        write_all(fd, line.encode())
+    except OSError:
+        return
+
+
+def _holders(directory: Directory) -> str:
+    """Who seems to hold the lock: of the signatures, those whose process lives or can't be asked."""
+    try:
+        raw = b"".join(bytes(chunk) for chunk in directory.chunks(STORE_LOCK))[-_MOST:]
+    except AbsentError:
+        raw = b""
+    found: dict[str, None] = {}
+    for line in raw.splitlines():
+        try:
+            value = json.loads(line)
+            pid, host, command = int(value["pid"]), str(value["host"]), str(value["command"])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            continue
+        if host != socket.gethostname() or _lives(pid):
+            found[f"{quoted(command)} (process {pid} on {quoted(host)})"] = None
+    return ", ".join(list(found)[-5:]) or "another process"
+
+
+def _lives(pid: int) -> bool:
+    if sys.platform == "win32" or pid <= 0:  # os.kill would end the process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # no process has a number that large
+        return False
+    except OSError:
+        return True
+    return True
