@@ -1,0 +1,7 @@
+"""The far side: where each image goes, the one forward pass that takes it there, and the receipt."""
+
+from bundler.push.deliver import Delivery, OpenTarget, deliver
+from bundler.push.naming import Shipment, shipments
+from bundler.push.receipt import Landed, Receipt
+
+__all__ = ["Delivery", "Landed", "OpenTarget", "Receipt", "Shipment", "deliver", "shipments"]

@@ -1,0 +1,190 @@
+"""One forward pass from a bundle into a registry.
+
+Blobs are uploaded once, in the order in which they lie, to the first repository that needs them, and mounted into the
+others; then manifests, children before parents; and last, when everything has arrived and the volumes were found to be
+what was signed, the tags. So no tag moves at the destination unless all content of all images is there.
+
+    blobs ──▶ mounts ──▶ manifests ──▶ volumes as signed? ──▶ tags
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+
+from bundler.content import (
+    Durable,
+    Held,
+    Job,
+    Observer,
+    Outcome,
+    Planned,
+    Source,
+    Target,
+    copy_all,
+    read,
+    silent,
+    verified,
+)
+from bundler.errors import (
+    BundlerError,
+    DigestError,
+    LimitError,
+    NotFoundError,
+    ProtocolError,
+    PushError,
+    UnsupportedError,
+)
+from bundler.graph import Graph, Manifests, walk_named
+from bundler.oci.descriptor import Descriptor
+from bundler.oci.digest import Digest
+from bundler.oci.manifest import parse_manifest
+from bundler.oci.mediatype import is_index
+from bundler.push.naming import Shipment
+
+OpenTarget = Callable[[str], Target]
+"""The target for a repository path at the destination."""
+Check = Callable[[], None]
+"""Raises if anything about the bundle, besides its contents, is not as it was signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a push: counts per outcome, and which shipments were there already as they should be."""
+
+    outcomes: Counter[Outcome]
+    unchanged: tuple[Shipment, ...]
+    delivered: tuple[Shipment, ...]
+
+
+def deliver(
+    source: Source,
+    shipments: Sequence[Shipment],
+    open_target: OpenTarget,
+    *,
+    order: Mapping[Digest, int],
+    check: Check,
+    executor: Executor,
+    observer: Observer = silent,
+) -> Delivery:
+    """Carry all shipments to their destinations.
+
+    ``order`` gives each content's place in the volumes. ``check`` runs when all contents have arrived, each verified by
+    its digest, and before the first tag is written; not if everything is at the destination already. Raises what reading raises, and
+    :class:`PushError` or the transport's errors if the destination refuses; whatever had arrived by then stays there, and
+    the same call again goes on from it.
+    """
+    targets = {shipment.repository: open_target(shipment.repository) for shipment in shipments}
+    there = list(executor.map(lambda s: _is_there(source, targets[s.repository], s), shipments))
+    unchanged = tuple(s for s, found in zip(shipments, there, strict=True) if found)
+    pending = tuple(s for s, found in zip(shipments, there, strict=True) if not found)
+    if not pending:
+        return Delivery(Counter(), unchanged, ())
+    shared = Manifests()
+    graphs = [walk_named(source, s.source, s.root, chosen=s.chosen, shared=shared) for s in pending]
+    load = _Load(source, tuple(zip(pending, graphs, strict=True)), targets, executor)
+    outcomes = _blobs(load, order, observer)
+    outcomes += _manifests(load)
+    check()
+    for target in targets.values():
+        if isinstance(target, Durable):
+            target.flush()
+    list(executor.map(_tag, (targets[s.repository] for s in pending), pending))
+    return Delivery(outcomes, unchanged, pending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What is to be delivered, and the hands to do it with."""
+
+    source: Source
+    pending: Sequence[tuple[Shipment, Graph]]
+    targets: Mapping[str, Target]
+    executor: Executor
+
+
+def _is_there(source: Source, target: Target, shipment: Shipment) -> bool:
+    """Whether the destination's name stands for the right root already, with every child that is carried.
+
+    An index has one digest whichever of its children came with it, so those are looked for.
+    """
+    resolve = getattr(target, "resolve", None)
+    if resolve is None:
+        return False
+    root = shipment.root
+    try:
+        found: Descriptor = resolve(shipment.tag or root.digest)
+    except (NotFoundError, ProtocolError, UnsupportedError, DigestError, LimitError):
+        return False  # what can't be read there is not what was to be there, and is about to be replaced
+    if found.digest != root.digest or not is_index(root.media_type):
+        return found.digest == root.digest
+    listed = parse_manifest(read(source, root), root.media_type, what=shipment.source).manifests
+    return all(target.has(child) for child in listed if shipment.chosen is None or child.digest in shipment.chosen)
+
+
+def _blobs(load: _Load, order: Mapping[Digest, int], observer: Observer) -> Counter[Outcome]:
+    """Each blob once into the first repository that needs it, then into the others from there."""
+    first: dict[Digest, tuple[str, Descriptor]] = {}
+    others: dict[tuple[str, Digest], Job] = {}
+    for shipment, graph in load.pending:
+        repository = shipment.repository
+        for want in graph.blobs:
+            home, _ = first.setdefault(want.digest, (repository, want))
+            if home != repository:
+                others[repository, want.digest] = Job(load.source, load.targets[repository], want, origin=home)
+    uploads = sorted(first.values(), key=lambda item: order.get(item[1].digest, 0))
+    size = sum(want.size for _, want in uploads) + sum(job.want.size for job in others.values())
+    observer(Planned("push", len(uploads) + len(others), size))
+    jobs = (Job(load.source, load.targets[repository], want) for repository, want in uploads)
+    outcomes = copy_all(jobs, executor=load.executor, observer=observer)
+    return outcomes + copy_all(others.values(), executor=load.executor, observer=observer)
+
+
+def _manifests(load: _Load) -> Counter[Outcome]:
+    """Each repository's manifests one after the other, repositories beside each other."""
+    wanted: dict[str, dict[Digest, tuple[Descriptor, Graph]]] = {}
+    for shipment, graph in load.pending:
+        mine = wanted.setdefault(shipment.repository, {})
+        for node in graph.nodes:
+            if node.is_manifest:
+                mine.setdefault(node.digest, (node, graph))
+
+    def put(repository: str) -> int:
+        return _put_manifests(load.source, load.targets[repository], wanted[repository].values())
+
+    return Counter({Outcome.COPIED: sum(load.executor.map(put, wanted))})
+
+
+def _put_manifests(source: Source, target: Target, nodes: Iterable[tuple[Descriptor, Graph]]) -> int:
+    count = 0
+    for node, graph in nodes:
+        raw, manifest = graph.manifests[node.digest]
+        try:
+            target.push(node, verified(node, [raw]))
+        except PushError:
+            # The destination may have claimed to hold a child and then miss it: send the children once, unasked.
+            walked = {each.key for each in graph.nodes}
+            for child in manifest.children():
+                if child.key in walked:
+                    _send(source, graph, target, child)
+            target.push(node, verified(node, [raw]))
+        count += 1
+    return count
+
+
+def _send(source: Source, graph: Graph, target: Target, want: Descriptor) -> None:
+    held: Source = Held({digest: raw for digest, (raw, _) in graph.manifests.items()}) if want.is_manifest else source
+    with closing(held.fetch(want)) as chunks:
+        target.push(want, verified(want, chunks))
+
+
+def _tag(target: Target, shipment: Shipment) -> None:
+    if not shipment.tag:
+        return
+    try:
+        target.tag(shipment.tag, shipment.root)
+    except BundlerError as problem:
+        raise problem.about(f"tag {shipment.name}") from problem
