@@ -1,0 +1,136 @@
+"""Asking an ASGI application without a server.
+
+    registry = Caller(application(store))
+    answer = registry.call("PUT", "/v2/app/manifests/1", raw, {"Content-Type": media_type})
+    assert answer.status == 201, answer.errors
+
+``body`` may be bytes, or a list of chunks; ``cut=True`` ends it by a broken connection. The path is decoded once, as
+servers do. A file sent by ``http.response.pathsend`` is read here, and ``answer.sent_path`` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from bundler.oci.digest import Digest
+from tests.images import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent_path: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON values."""
+        return json.loads(self.body)
+
+    @property
+    def errors(self) -> list[str]:
+        """The codes of the error document; empty if there is none."""
+        return [error["code"] for error in self.json["errors"]] if self.status >= 400 and self.body else []
+
+
+class Caller:
+    """``pathsend`` says whether the server offers to send files itself."""
+
+    def __init__(self, app: Any, *, pathsend: bool = True) -> None:
+        self.app = app
+        self.pathsend = pathsend
+
+    def call(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Sequence[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        cut: bool = False,
+    ) -> Answer:
+        """One request and its answer."""
+        return asyncio.run(self.ask(method, target, body, headers, cut=cut))
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Sequence[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        cut: bool = False,
+    ) -> Answer:
+        """The same inside a loop, for several requests at once."""
+        path, _, query = target.partition("?")
+        chunks = [body] if isinstance(body, bytes) else list(body)
+        sent = {"host": "registry.test", **(headers or {})}
+        if isinstance(body, bytes) and body and not cut:
+            sent.setdefault("content-length", str(len(body)))
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+            "extensions": {"http.response.pathsend": {}} if self.pathsend else {},
+        }
+        messages: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            if chunks:
+                return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks) or cut}
+            if not cut:
+                await asyncio.Event().wait()  # the client stays for its answer
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            messages.append(message)
+
+        await self.app(scope, receive, send)
+        start, *rest = messages
+        assert start["type"] == "http.response.start"
+        paths = [message["path"] for message in rest if message["type"] == "http.response.pathsend"]
+        raw = b"".join(message.get("body", b"") for message in rest)
+        got = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+        if paths:
+            raw = _read(paths[0])
+        assert method == "HEAD" or got.get("content-length", str(len(raw))) == str(len(raw))
+        return Answer(start["status"], got, raw, paths[0] if paths else "")
+
+    def upload(self, repository: str, raw: bytes, digest: Digest) -> Answer:
+        """A blob as most clients send one: POST, PATCH, PUT."""
+        location = self.call("POST", f"/v2/{repository}/blobs/uploads/").headers["location"]
+        assert self.call("PATCH", location, raw).status == 202
+        return self.call("PUT", f"{location}?digest={digest}")
+
+    def push(self, repository: str, tag: str, image: Image) -> None:
+        """A whole image, children first."""
+        for part in image.blobs:
+            assert self.upload(repository, part.raw, part.descriptor.digest).status == 201
+        for part in image.manifests:
+            reference = tag if part is image.parts[-1] else part.descriptor.digest
+            answer = self.put(repository, reference, part.raw, part.descriptor.media_type)
+            assert answer.status == 201, answer.body
+
+    def put(self, repository: str, reference: str, raw: bytes, media_type: str) -> Answer:
+        """A manifest."""
+        return self.call("PUT", f"/v2/{repository}/manifests/{reference}", raw, {"Content-Type": media_type})
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()

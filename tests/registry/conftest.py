@@ -1,0 +1,26 @@
+"""A registry over an empty store, called in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bundler.registry.application import application
+from bundler.store import Store
+from tests.registry.caller import Caller
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store."""
+    return Store.open(str(tmp_path / "store"), create=True)
+
+
+@pytest.fixture
+def registry(store: Store) -> Iterator[Caller]:
+    """The registry over it."""
+    app = application(store)
+    yield Caller(app)
+    app.state.uploads.close()
