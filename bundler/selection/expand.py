@@ -8,17 +8,15 @@ what ``as:`` says in its place; tag and digest stay. An image known only by its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bundler.errors import ConfigError, NotFoundError, ProtocolError, quoted
+from bundler.errors import ConfigError, ProtocolError, quoted
 from bundler.oci.reference import Reference, check_repository, check_tag, parse_reference
 from bundler.selection.tags import choose
-from bundler.selection.wishes import Wish, Wishes
+from bundler.selection.wishes import Wish
 
 _NAMED = ("docker-daemon", "containers-storage")
-
-TagsOf = Callable[[Wish], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +48,6 @@ def expand(wish: Wish, tags: Sequence[str] | None = None) -> list[Named]:
         Named(wish, f"docker://{reference}", target_of(path, reference), reference)
         for reference in dict.fromkeys(references)
     ]
-
-
-def expand_all(wishes: Wishes, tags_of: TagsOf) -> tuple[Named, ...]:
-    """Every image of a document, in its order. The same image wished for twice in the same way comes once.
-
-    ``tags_of`` is asked for the tag list of each wish that has a rule.
-    """
-    found: dict[tuple[object, ...], Named] = {}
-    for wish in wishes.wishes:
-        for named in expand(wish, tags_of(wish) if wish.rule is not None else None):
-            found.setdefault((named.source, named.target, wish.options), named)
-    if not found:
-        raise NotFoundError(f"{wishes.name}: no image is left; every wish is optional and none was met")
-    return tuple(found.values())
 
 
 def target_of(path: str, reference: Reference) -> str:

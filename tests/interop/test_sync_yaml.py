@@ -5,17 +5,19 @@ What skopeo would copy is read from the log of ``skopeo sync --dry-run``.
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bundler.content import silent
 from bundler.errors import ConfigError
-from bundler.selection import read_wishes
-from bundler.selection.expand import expand_all
+from bundler.journey.ends import Access
+from bundler.journey.near import make_lock, open_run
 from tests.peers import DockerRegistry, attempt, demand, docker_registry, needs, skopeo
 
 pytestmark = needs("skopeo", "docker-registry")
@@ -29,6 +31,7 @@ TAGS = {
     "team/sub/app": ["v1.0.0", "v1.2.0", "1.2.3", "1.3.0-rc.1", "2.0.0", "v2.1", "3", "01.4.0", "1.2.3.4", "edge", "sha-1a2b"],
     "cased": ["RC1", "rc1", "Rc1", "release-rc", "x"],
 }  # fmt: skip
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 _WOULD = re.compile(r'msg="Would have copied image[^"]*" from="([^"]+)"')
 
 
@@ -70,15 +73,15 @@ def would_copy(registry: DockerRegistry, document: str, folder: Path) -> list[st
     return _WOULD.findall(done.stderr)
 
 
-def taken(registry: DockerRegistry, document: str) -> list[str]:
-    """The images that bundler takes."""
-
-    def tags_of(wish):
-        repository = wish.name.partition("/")[2]
-        with urllib.request.urlopen(f"{registry.url}/v2/{repository}/tags/list") as answer:
-            return json.load(answer)["tags"]
-
-    return [named.source for named in expand_all(read_wishes(document.encode(), "sync.yaml"), tags_of)]
+def taken(document: str, folder: Path) -> list[str]:
+    """The images that bundler takes: those of the lock that it makes."""
+    path = folder / "sync.yaml"
+    path.write_text(document)
+    with (
+        ThreadPoolExecutor(4) as executor,
+        open_run(path, Access(), executor=executor, observer=silent) as run,
+    ):
+        return [image.source for image in make_lock(run, now=NOW).images]
 
 
 DOCUMENTS = {
@@ -99,7 +102,6 @@ DOCUMENTS = {
     "several sections": "images: {busybox: ['1'], team/sub/app: []}\n  images-by-tag-regex: {team/nginx: perl, cased: x}",
     "sections that overlap": "images: {busybox: [latest, '1']}\n  images-by-tag-regex: {busybox: '^1'}",
     "anchors and merge keys": "images: &all {busybox: ['1'], cased: [x]}\n  images-by-tag-regex: {team/nginx: '2$'}",
-    "settings that change nothing here": "images: {busybox: ['1']}\n  cert-dir: /nonexistent-for-http",
 }
 
 
@@ -108,14 +110,14 @@ def test_same_images(case: str, registry: DockerRegistry, tmp_path: Path) -> Non
     body = DOCUMENTS[case].replace("DIGEST", digest_of_image(registry))
     document = f"{registry.host}:\n  tls-verify: false\n  {body}\n"
     theirs = would_copy(registry, document, tmp_path)
-    ours = taken(registry, document)
+    ours = taken(document, tmp_path)
     assert theirs
     assert sorted(ours) == sorted(set(theirs))
 
 
 def test_a_host_with_a_path(registry: DockerRegistry, tmp_path: Path) -> None:
     document = f"{registry.host}/team:\n  tls-verify: false\n  images: {{sub/app: [edge], nginx: [latest]}}\n"
-    assert sorted(taken(registry, document)) == sorted(would_copy(registry, document, tmp_path))
+    assert sorted(taken(document, tmp_path)) == sorted(would_copy(registry, document, tmp_path))
 
 
 BY_SEMVER = {
@@ -136,7 +138,7 @@ BY_SEMVER = {
 def test_same_images_by_semver(constraint: str, registry: DockerRegistry, tmp_path: Path) -> None:
     document = f"{registry.host}:\n  tls-verify: false\n  images-by-semver: {{team/sub/app: '{constraint}'}}\n"
     expected = sorted(f"docker://{registry.host}/team/sub/app:{tag}" for tag in BY_SEMVER[constraint].split())
-    assert sorted(taken(registry, document)) == expected
+    assert sorted(taken(document, tmp_path)) == expected
     theirs = would_copy(registry, document, tmp_path)
     assert sorted(theirs) in ([], expected)  # an older skopeo passes the section over
 
@@ -149,6 +151,7 @@ SKIPPED = {
     "bad regex": "images: {busybox: ['1']}\n  images-by-tag-regex: {cased: '('}",
     "one bad regex among good ones": "images: {busybox: ['1']}\n  images-by-tag-regex: {cased: 'rc', busybox: '['}",
     "regex that matches nothing": "images: {busybox: ['1']}\n  images-by-tag-regex: {cased: '^nothing'}",
+    "certificate directory that is not there": "images: {busybox: ['1']}\n  cert-dir: /nonexistent-for-http",
     "unknown key": "images: {busybox: ['1']}\n  image: {cased: []}",
 }
 
@@ -158,11 +161,11 @@ def test_what_skopeo_skips_is_an_error(case: str, registry: DockerRegistry, tmp_
     document = f"{registry.host}:\n  tls-verify: false\n  {SKIPPED[case]}\n"
     assert f"docker://{registry.host}/busybox:1" in would_copy(registry, document, tmp_path)
     with pytest.raises(ConfigError, match=r"^sync.yaml:\d"):
-        taken(registry, document)
+        taken(document, tmp_path)
 
 
 def test_a_section_without_images(registry: DockerRegistry, tmp_path: Path) -> None:
     document = f"{registry.host}:\n  tls-verify: false\n"
     assert would_copy(registry, document, tmp_path) == []
     with pytest.raises(ConfigError, match="names no image"):
-        taken(registry, document)
+        taken(document, tmp_path)

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.errors import ConfigError, NotFoundError, ProtocolError
-from bundler.oci.platform import Platform
-from bundler.selection.expand import expand, expand_all
+from bundler.selection.expand import expand
 from bundler.selection.lock import check_target
 from bundler.selection.tags import TagRule
-from bundler.selection.wishes import Wish, Wishes
+from bundler.selection.wishes import Wish
 
 ZEROS = "sha256:" + "0" * 64
 
@@ -113,26 +112,6 @@ def test_what_has_no_name_needs_one(wish):
     with pytest.raises(ConfigError) as caught:
         expand(wish)
     assert "`as:`" in caught.value.hint
-
-
-def test_expand_all_takes_each_once():
-    rule = Wish("docker", "quay.io/a", rule=TagRule(regex="^1"))
-    again = Wish("docker", "quay.io/a", tags=("1", "3"))
-    other = Wish("docker", "quay.io/a", tags=("1",), platforms=(Platform("linux", "amd64"),))
-    asked = []
-    found = expand_all(
-        Wishes("b", "stable", (rule, again, other), {}), lambda wish: asked.append(wish) or ["1", "12", "2"]
-    )
-    assert [(named.source.rpartition(":")[2], named.wish) for named in found] == [
-        ("1", rule), ("12", rule), ("3", again), ("1", other)
-    ]  # fmt: skip
-    assert asked == [rule]
-
-
-def test_expand_all_with_nothing_left():
-    wish = Wish("docker", "quay.io/a", rule=TagRule(regex="^9"), optional=True)
-    with pytest.raises(NotFoundError, match="every wish is optional"):
-        expand_all(Wishes("b", "stable", (wish,), {}), lambda _: ["1"])
 
 
 @given(st.text(max_size=30))

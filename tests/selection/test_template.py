@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from bundler.selection import read_wishes
-from bundler.selection.expand import expand_all
+from bundler.selection.expand import expand
 from bundler.selection.template import TEMPLATE
 
 
 def test_the_template_is_a_manifest():
     wishes = read_wishes(TEMPLATE.encode(), "bundle.yaml")
-    found = expand_all(wishes, lambda _: ["3.9", "3.10", "3.8", "latest"])
+    found = [named for wish in wishes.wishes for named in expand(wish, ["3.9", "3.10", "3.8", "latest"])]
     assert [named.target for named in found] == [
         "library/nginx:1.27",
         "monitoring/node-exporter:v1.8.1",
