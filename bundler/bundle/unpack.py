@@ -317,7 +317,7 @@ def _names(directory: Path) -> list[str]:
     try:
         return sorted(path.name for path in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFoundError(f"{directory}: no such bundle directory") from None
+        raise NotFoundError(f"{directory}: no such bundle directory", hint="check the path") from None
     except OSError as problem:
         raise disk_error(problem, f"read {directory}") from problem
 

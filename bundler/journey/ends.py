@@ -192,7 +192,10 @@ class Destination:
             self._store = Store.open(path, create=True)
             self.name = place
         else:
-            raise unsupported(transport, "push bundles to")
+            raise UnsupportedError(
+                f"{transport}: bundler does not push bundles to this transport",
+                hint="give docker://HOST[:PORT][/PREFIX] or oci:DIR",
+            )
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -85,7 +85,7 @@ def sign_bundle(directory: Path, keys: Sequence[PrivateKey]) -> tuple[str, ...]:
     from bundler.trust.verify import accept_unsigned
 
     if not directory.is_dir():
-        raise NotFoundError(f"{directory}: no such bundle directory")
+        raise NotFoundError(f"{directory}: no such bundle directory", hint="check the path")
     with locked(directory):
         documents = read_documents(directory)
         accept_unsigned(documents)
