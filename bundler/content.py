@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -94,6 +94,15 @@ class Mounter(Protocol):
 
     def mount(self, want: Descriptor, origin: str) -> bool:
         """Mount ``want`` from repository ``origin`` of the same registry; false if that was declined."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A :class:`Mounter` that remembers from earlier runs where contents may be."""
+
+    def origins(self, want: Descriptor) -> Sequence[str]:
+        """Repositories of the same registry to try to mount ``want`` from, the likeliest first."""
         ...
 
 
@@ -256,12 +265,20 @@ def _copy(job: Job, observer: Observer) -> Outcome:
     source, target, want = job.source, job.target, job.want
     if target.has(want):
         return Outcome.PRESENT
-    if job.origin and isinstance(target, Mounter) and target.mount(want, job.origin):
+    if isinstance(target, Mounter) and any(target.mount(want, origin) for origin in _origins(job)):
         return Outcome.MOUNTED
     if not _resumed(source, target, want, observer):
         with closing(source.fetch(want)) as chunks:
             target.push(want, _watched(want, verified(want, chunks), observer))
     return Outcome.COPIED
+
+
+def _origins(job: Job) -> Iterator[str]:
+    """Where ``want`` may be mounted from: where it is said to be, else where it was once."""
+    if job.origin:
+        yield job.origin
+    elif isinstance(job.target, Remembering):
+        yield from job.target.origins(job.want)
 
 
 def _resumed(source: Source, target: Target, want: Descriptor, observer: Observer) -> bool:

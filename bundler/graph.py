@@ -41,8 +41,8 @@ _parsing = threading.Lock()
 class Graph:
     """A root and all it needs.
 
-        ``nodes`` holds each content once, children before parents, the root last. ``manifests`` maps the digests of those
-    XX
+    ``nodes`` holds each content once, children before parents, the root last. ``manifests`` maps the digests of those
+    that are manifests to their bytes and what these mean.
     """
 
     root: Descriptor
@@ -161,8 +161,9 @@ def walk(
     """Read the manifests from ``root`` down and collect what they need.
 
     ``chosen`` limits the children of an index at the root to some of them: the rest of a sparse index is left out.
-    ``shared`` holds what other walks have read. Raises what reading raises, :class:`bundler.errors.ProtocolError` for a malformed manifest, and :class:`LimitError`
-    for indexes nested more than 8 deep, more than 100,000 contents, or manifests that take too much memory.
+    ``shared`` holds what other walks have read. Raises what reading raises, :class:`bundler.errors.ProtocolError` for a
+    malformed manifest, and :class:`LimitError` for indexes nested more than 8 deep, more than 100,000 contents, or
+    manifests that take too much memory.
     """
     shared = Manifests() if shared is None else shared
     taken = 0

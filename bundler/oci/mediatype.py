@@ -24,8 +24,8 @@ DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyj
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 SCHEMA1 = frozenset({DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED})
-ACCEPT = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
-"""What a registry is asked for, in this order. Schema 1 is left out, so a registry converts or says no."""
+ACCEPT = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, DOCKER_SCHEMA1)
+"""What a registry is asked for, in this order: schema 1 only where it has nothing else."""
 
 _COMPRESSED_SUFFIXES = ("+gzip", "+zstd", ".gzip", ".zstd", "tar+gz", "+xz", "+bzip2")
 
