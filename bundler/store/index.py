@@ -27,6 +27,7 @@ LEFT_OUT = "bundler.left-out"
 _OWN = frozenset({REF_NAME, CONTAINERD_NAME, LEFT_OUT})
 INDEX_CAP = 16 << 20
 EMPTY: Mapping[str, Any] = {"schemaVersion": 2, "mediaType": mediatype.OCI_INDEX, "manifests": []}
+"""The document of a layout without images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,15 @@ class Index:
     named: Mapping[str, tuple[Entry, ...]] = field(compare=False)
     """By every name; an entry whose ``ref.name`` is the key comes before one that only containerd calls so."""
 
+    @classmethod
+    def new(cls) -> Index:
+        """One without images."""
+        return cls(EMPTY, (), {})
+
     def tagged(self, entries: Iterable[Entry]) -> Index:
-        """With ``entries`` added, each replacing those of its name."""
-        fresh = {entry.name: entry for entry in entries}
-        kept = [entry for entry in self.entries if fresh.keys().isdisjoint(entry.names)]
+        """With ``entries`` added, each replacing those of its name; one without a name, that of its digest."""
+        fresh = {entry.name or entry.root.digest: entry for entry in entries}
+        kept = [entry for entry in self.entries if fresh.keys().isdisjoint(entry.names or (entry.root.digest,))]
         return self._with([*kept, *fresh.values()])
 
     def without(self, names: Collection[str]) -> Index:
@@ -87,12 +93,23 @@ def entry(name: str, root: Descriptor, left_out: Collection[Digest]) -> Entry:
     """An entry of ours: the full ``name`` for ``root``, of whose children ``left_out`` are not carried."""
     if not name or len(name) > 1024 or not name.isprintable():
         raise ConfigError(f"{quoted(name)!r} cannot be the name of an image")
+    return _new({REF_NAME: name, CONTAINERD_NAME: name}, root, left_out)
+
+
+def unnamed(root: Descriptor, left_out: Collection[Digest] = ()) -> Entry:
+    """An entry of ours for an image without a name."""
+    return _new({}, root, left_out)
+
+
+def _new(names: Mapping[str, str], root: Descriptor, left_out: Collection[Digest]) -> Entry:
     raw = root.document()
     annotations = {key: text for key, text in root.annotations.items() if key not in _OWN}
-    annotations |= {REF_NAME: name, CONTAINERD_NAME: name}
+    annotations.update(names)
     if mediatype.is_index(root.media_type):
         annotations[LEFT_OUT] = " ".join(sorted(left_out))
-    raw["annotations"] = annotations
+    raw.pop("annotations", None)
+    if annotations:
+        raw["annotations"] = annotations
     return _entry(Fields(raw, what="index.json"), raw)
 
 

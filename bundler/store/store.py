@@ -33,7 +33,7 @@ from bundler.store import state as _state
 from bundler.store.closure import left_out, remembering
 from bundler.store.directory import AbsentError, Directory, disk
 from bundler.store.incoming import PARTIAL_FROM, Incoming, partial_name
-from bundler.store.index import EMPTY, Index, entry
+from bundler.store.index import EMPTY, Index, entry, unnamed
 from bundler.store.journal import Journal
 from bundler.store.layout import BLOBS, INDEX, MARKER, VERSION, Layout, check_marker, open_directory
 from bundler.store.state import State
@@ -142,7 +142,7 @@ class Store(Layout):
         self._take(want, file or self.incoming(), content)
 
     def tag(self, name: str, root: Descriptor) -> None:
-        """Let the full ``name`` stand for ``root``; durable when this returns. See :meth:`tag_all`."""
+        """Let the full ``name`` stand for ``root``, or list it without a name; durable when this returns. See :meth:`tag_all`."""
         self.tag_all([(name, root)])
 
     def tag_all(self, tags: Iterable[tuple[str, Descriptor]]) -> None:
@@ -152,7 +152,8 @@ class Store(Layout):
         :class:`bundler.errors.StoreError` if a root or anything else that it needs isn't there.
         """
         children = remembering(self)
-        entries = [entry(name, root, left_out(root, present=self.has, children=children)) for name, root in tags]
+        missing = [(name, root, left_out(root, present=self.has, children=children)) for name, root in tags]
+        entries = [entry(name, root, gone) if name else unnamed(root, gone) for name, root, gone in missing]
         # All of them: what another process has just stored may not be durable yet, and is relied on all the same.
         self._sync(HEX_LENGTHS)
         self._change(lambda index: index.tagged(entries))
