@@ -31,6 +31,7 @@ from bundler.errors import (
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import digest_of
+from bundler.oci.manifest import parse_manifest
 from bundler.push import Shipment, deliver
 from bundler.transports.docker import pages
 from bundler.transports.docker.credentials import Credentials
@@ -511,8 +512,9 @@ class TestManifests:
 
     def test_schema_1(self, bench: Bench) -> None:
         self.serve(bench, b"{}", mediatype.DOCKER_SCHEMA1_SIGNED)
+        root = bench.repository.resolve("1")
         with pytest.raises(UnsupportedError, match="schema 1"):
-            bench.repository.resolve("1")
+            parse_manifest(read(bench.repository, root), root.media_type, what="app:1")
 
     @pytest.mark.parametrize(
         "raw",
@@ -1081,7 +1083,7 @@ def test_a_bad_manifest_under_a_tag_does_not_keep_a_push_out(bench: Bench, spoil
     root = memory.put(json.dumps(image_of(config, [])).encode(), mediatype.OCI_MANIFEST)
     with ThreadPoolExecutor(1) as executor:
         done = deliver(
-            memory,
+            lambda _: memory,
             [Shipment("near/app:1", root, "app", "1")],
             bench.registry.repository,
             order={},

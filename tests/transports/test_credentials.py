@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bundler.errors import AuthError, BundlerError, ConfigError, UnsupportedError
+from bundler.errors import AuthError, BundlerError, ConfigError
 from bundler.transports.docker import credentials
 from bundler.transports.docker.credentials import Credentials, ask_helper, find_credentials
 
@@ -100,7 +100,6 @@ BAD_ENTRIES: dict[str, tuple[Any, type[BundlerError]]] = {
     "no-colon": (auth("annpw"), ConfigError),
     "token-as-password": (auth("<token>:t0ken"), ConfigError),
     "auth-a-number": ({"auth": 7}, ConfigError),
-    "registry-token": ({"registrytoken": "t0ken"}, UnsupportedError),
 }
 
 
@@ -270,3 +269,10 @@ def test_a_helper_that_is_not_installed(home: Home) -> None:
 def test_a_helper_must_have_a_plain_name(home: Home, name: str) -> None:
     with pytest.raises(ConfigError, match="not the name of a credential helper"):
         ask_helper(name, "r", environ=home.environ, what="f")
+
+
+def test_a_registry_token_is_used_as_it_is(home: Home) -> None:
+    home.file("run/containers/auth.json", {"auths": {"r.example": {"registrytoken": "t0ken"}}})
+    found = home.find("r.example")
+    assert found == Credentials(registry_token="t0ken")
+    assert "t0ken" not in repr(found)

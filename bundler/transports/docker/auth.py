@@ -138,6 +138,9 @@ class Authenticator:
     def flow(self, scopes: Sequence[str], credentials: Credentials | None, *, what: str) -> Flow:
         """What to send for a request that needs ``scopes`` (``repository:a/b:pull``); ``what`` is the side and name."""
         key = (credentials or _NO_CREDENTIALS, tuple(scopes))
+        if key[0].registry_token:
+            yield Attempt(f"Bearer {key[0].registry_token}")
+            raise AuthError(f"{what}: the registry token was refused", hint="get a new one, or log in instead")
         first = yield from self._authorization(key, what)
         refused = yield Attempt(first)
         self._learn(refused.challenges, key[0], what)

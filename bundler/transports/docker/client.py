@@ -269,7 +269,14 @@ class Client:
                 )
             return response
         body = self._error_body(response)
-        final = failure(response.status, response.reason or "", body, side=call.side, name=call.name)
+        final = failure(
+            response.status,
+            response.reason or "",
+            body,
+            side=call.side,
+            name=call.name,
+            credentials=call.credentials,
+        )
         if response.status in _TRANSIENT:
             wait = response.headers.get("retry-after", "")
             if wait:

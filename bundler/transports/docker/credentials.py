@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bundler.errors import AuthError, BundlerError, ConfigError, UnsupportedError, quoted
+from bundler.errors import AuthError, BundlerError, ConfigError, quoted
 from bundler.oci.reference import DOCKER_HUB
 from bundler.oci.strict_json import TOKEN_CAP, Fields, loads
 from bundler.transports.docker.authfile import AuthFile, canonical_registry, damaged, locations, read_authfile
@@ -34,14 +34,18 @@ _TOKEN_USER = "<token>"  # noqa: S105 - the user name by which a helper says tha
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What to show a registry: user and password, or an identity token for the OAuth2 flow, or both."""
+    """What to show a registry: user and password, or an identity token for the OAuth2 flow, or both.
+
+    Or a ``registry_token``: the Bearer token itself, for which nobody is asked.
+    """
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
 
     def __bool__(self) -> bool:
-        return bool(self.username or self.password or self.identity_token)
+        return bool(self.username or self.password or self.identity_token or self.registry_token)
 
 
 def find_credentials(
@@ -85,10 +89,8 @@ def _opened(entry: Fields) -> Credentials | None:
     if "auth" in entry and (auth := entry.text("auth")):
         username, password = _decoded(auth, entry.what)
     token = entry.text("identitytoken") if "identitytoken" in entry else ""
-    found = Credentials(username, password, token)
-    if not found and "registrytoken" in entry:
-        raise UnsupportedError(f"{entry.what}: a registrytoken can't be used", hint="log in again with a user name")
-    return found or None
+    bearer = entry.text("registrytoken") if "registrytoken" in entry else ""
+    return Credentials(username, password, token, bearer) or None
 
 
 def _decoded(auth: str, what: str) -> tuple[str, str]:

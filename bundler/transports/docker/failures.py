@@ -5,7 +5,9 @@ push to localhost:5000/app: MANIFEST_BLOB_UNKNOWN: blob unknown to registry (404
 
 from __future__ import annotations
 
+import re
 import ssl
+from base64 import b64encode
 from enum import Enum
 
 from urllib3 import exceptions as http
@@ -23,6 +25,9 @@ from bundler.errors import (
 )
 from bundler.oci.strict_json import TOKEN_CAP, Fields, loads
 from bundler.transports.docker.body import MalformedError, TooSlowError
+from bundler.transports.docker.credentials import Credentials
+
+_AUTHORIZATION = re.compile(r"(?i)\b(basic|bearer)\s+[A-Za-z0-9._~+/=-]{4,}")
 
 
 class Side(Enum):
@@ -47,10 +52,22 @@ _HINTS = {
 }
 
 
-def failure(status: int, reason: str, body: bytes, *, side: Side, name: str) -> BundlerError:
-    """The error for an answer that is not what was hoped for. ``name`` is the registry and repository."""
+_NO_DELETION = (
+    "deletion must be enabled there: for docker-registry set storage.delete.enabled: true, or the variable "
+    "REGISTRY_STORAGE_DELETE_ENABLED=true, and start it again; its garbage collection then frees the space"
+)
+
+
+def failure(
+    status: int, reason: str, body: bytes, *, side: Side, name: str, credentials: Credentials | None = None
+) -> BundlerError:
+    """The error for an answer that is not what was hoped for. ``name`` is the registry and repository.
+
+    What was shown to the registry, and it may repeat, is blanked out.
+    """
     code, message = _registry_error(body)
     said = ": ".join(part for part in (code, message) if part) or quoted(reason) or "failed"
+    said = _blanked(said, credentials)
     text = f"{side.value} {name}: {said} ({status})"
     hint = _HINTS.get(code)
     if status in (401, 403):
@@ -60,7 +77,7 @@ def failure(status: int, reason: str, body: bytes, *, side: Side, name: str) -> 
     if status == 429:
         return NetworkError(text, hint=hint or _HINTS["TOOMANYREQUESTS"])
     if status == 405 and side is Side.DELETE:
-        return UnsupportedError(text, hint=_HINTS["UNSUPPORTED"])
+        return UnsupportedError(text, hint=_NO_DELETION)
     if status >= 500 or status == 408:
         return NetworkError(text)
     if side is Side.PUSH:
@@ -70,6 +87,19 @@ def failure(status: int, reason: str, body: bytes, *, side: Side, name: str) -> 
             hint = _HINTS["MANIFEST_INVALID"]
         return PushError(text, hint=hint or "see the registry's log for why it refused")
     return ProtocolError(text, hint=hint)
+
+
+def _blanked(text: str, credentials: Credentials | None) -> str:
+    """Without anything that lets somebody in."""
+    text = _AUTHORIZATION.sub(r"\1 ***", text)
+    if credentials is None:
+        return text
+    pair = f"{credentials.username}:{credentials.password}"
+    secrets = (b64encode(pair.encode()).decode(), credentials.password, credentials.identity_token)
+    for secret in (*secrets, credentials.registry_token):
+        if secret:
+            text = text.replace(quoted(secret), "***")
+    return text
 
 
 def _registry_error(body: bytes) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from bundler.transports.docker.client import Call, Client
 from bundler.transports.docker.credentials import Credentials
 from bundler.transports.docker.failures import Side
 from bundler.transports.docker.pages import PAGE_SIZE, collect, pages
+from bundler.transports.docker.places import Places
 from bundler.transports.docker.rate_limit import RateLimit
 from bundler.transports.docker.recent import Recent
 from bundler.transports.docker.repository import Repository
@@ -30,8 +31,17 @@ API_HOSTS = {DOCKER_HUB: "registry-1.docker.io"}
 class Registry:
     """A registry at ``host`` (``host[:port]`` as in image names). Safe to use from many threads."""
 
-    def __init__(self, host: str, settings: Settings | None = None, observer: Observer = silent) -> None:
+    def __init__(
+        self,
+        host: str,
+        settings: Settings | None = None,
+        observer: Observer = silent,
+        *,
+        places: Places | None = None,
+    ) -> None:
+        """``places`` remembers which repository holds what, for mounts."""
         self.host = host
+        self._places = places
         self.settings = settings or Settings()
         self._client = Client(host, API_HOSTS.get(host, host), self.settings, observer)
         self._recent = Recent()
@@ -56,7 +66,9 @@ class Registry:
         """
         check_repository(path, what=self.host)
         key = (path, credentials or self.settings.credentials)
-        return self._repositories.setdefault(key, Repository(self._client, self.host, path, key[1], self._recent))
+        return self._repositories.setdefault(
+            key, Repository(self._client, self.host, path, key[1], self._recent, places=self._places)
+        )
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -18,7 +18,7 @@ from urllib3 import exceptions as http
 
 from bundler.content import Buffer, read
 from bundler.errors import AuthError, ConfigError, DigestError, LimitError, NotFoundError, ProtocolError, quoted
-from bundler.oci import mediatype
+from bundler.oci import mediatype, schema1
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest, algorithm_of, digest_of, is_digest, parse_digest
 from bundler.oci.manifest import parse_manifest, sniff_media_type
@@ -30,15 +30,19 @@ from bundler.transports.docker.credentials import Credentials
 from bundler.transports.docker.failures import Side, failure
 from bundler.transports.docker.origin import Endpoint
 from bundler.transports.docker.pages import PAGE_SIZE, collect, pages
+from bundler.transports.docker.places import Places
 from bundler.transports.docker.rate_limit import RateLimit, rate_limit_of
 from bundler.transports.docker.recent import Recent
 from bundler.transports.docker.referrers import extended, referrers_tag, subject_of
 
+WORTH_A_MOUNT = 64 << 10
+"""Bytes from which a blob is worth remembering where it is."""
 PER_ATTEMPT = 64 << 20
 """A large download may break once more for every so many bytes."""
 
 _ACCEPT = (("Accept", ", ".join(mediatype.ACCEPT)),)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(?:\d{1,19}|\*)")
+_SIZE = re.compile(r"[1-9][0-9]{0,9}")
 _MOUNT_ANSWERS = frozenset({201, 202, 400, 403, 404, 405, 415, 501})
 _NO_REFERRERS = frozenset({400, 404, 405, 501})
 
@@ -46,12 +50,24 @@ _NO_REFERRERS = frozenset({400, 404, 405, 501})
 class Repository:
     """See the module. Made by :meth:`.registry.Registry.repository`; safe to use from many threads."""
 
-    def __init__(self, client: Client, host: str, path: str, credentials: Credentials | None, recent: Recent) -> None:
+    def __init__(
+        self,
+        client: Client,
+        host: str,
+        path: str,
+        credentials: Credentials | None,
+        recent: Recent,
+        *,
+        places: Places | None = None,
+    ) -> None:
         self._client = client
+        self._host = host
+        self._places = places
         self._path = path
         self._credentials = credentials
         self._recent = recent
         self._sessions: dict[Digest, Endpoint] = {}
+        self._payloads: dict[Digest, Digest] = {}  # of manifests of schema 1, by the digest of their bytes
         self.name = f"{host}/{path}"
         self.rate_limit: RateLimit | None = None
 
@@ -61,6 +77,8 @@ class Repository:
         """The manifest of a tag or digest. Raises :class:`NotFoundError`, and :class:`DigestError` if it is another."""
         reply = self._get_manifest(name)
         what = f"{Side.PULL.value} {self.name}: {name}"
+        if reply.headers.get("content-type", "").partition(";")[0].strip() in mediatype.SCHEMA1:
+            return self._schema1(name, reply, what)
         digest = digest_of(reply.body, algorithm_of(Digest(name)) if is_digest(name) else "sha256")
         if is_digest(name) and digest != name:
             raise DigestError(f"{what}: the manifest received hashes to {digest}")
@@ -75,23 +93,51 @@ class Repository:
         self._recent.keep(self._path, digest, reply.body)
         return Descriptor(media_type, digest, len(reply.body))
 
+    def _schema1(self, name: str, reply: Reply, what: str) -> Descriptor:
+        """A manifest of schema 1: registries know it by its payload's digest, everything here by that of its bytes."""
+        known = schema1.digest(reply.body, what=what)
+        said = reply.headers.get("docker-content-digest")
+        if known != (name if is_digest(name) else said or known):
+            raise DigestError(f"{what}: the payload of the manifest received hashes to {known}")
+        media_type = reply.headers["content-type"].partition(";")[0].strip()
+        digest = digest_of(reply.body)
+        self._payloads[digest] = known
+        self._recent.keep(self._path, digest, reply.body)
+        return Descriptor(media_type, digest, len(reply.body))
+
+    def peek(self, name: str) -> Descriptor:
+        """What a name stands for, by one HEAD and on the registry's word; asks for the manifest if that is not enough."""
+        if not is_digest(name):
+            check_tag(name, what=self.name)
+        call = self._call(Side.PULL, "HEAD", f"manifests/{name}", expect=frozenset({200, 405}))
+        reply = self._client.ask(replace(call, headers=_ACCEPT))
+        self.rate_limit = rate_limit_of(reply.headers) or self.rate_limit
+        digest, size = reply.headers.get("docker-content-digest", ""), reply.headers.get("content-length", "")
+        media_type = reply.headers.get("content-type", "").partition(";")[0].strip()
+        if reply.status != 200 or not is_digest(digest) or not _SIZE.fullmatch(size):
+            return self.resolve(name)
+        if not mediatype.is_manifest(media_type) or (is_digest(name) and digest != name):
+            return self.resolve(name)
+        return Descriptor(media_type, Digest(digest), int(size))
+
     def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
         """The bytes of ``want``, unverified, at most one more than its size."""
         return self.fetch_from(want, 0)
 
     def fetch_from(self, want: Descriptor, offset: int) -> Generator[Buffer, None, None]:
         """The same from ``offset`` on; goes on by itself where a connection breaks."""
-        if want.is_manifest:
+        if want.is_manifest or want.media_type in mediatype.SCHEMA1:
             kept = self._recent.get(self._path, want.digest)
             if kept is None:
-                kept = self._get_manifest(want.digest).body
+                kept = self._get_manifest(self._payloads.get(want.digest, want.digest)).body
             yield memoryview(kept)[offset:]
             return
         yield from self._download(want, offset)
 
     def _download(self, want: Descriptor, position: int) -> Generator[Buffer, None, None]:
         client = self._client
-        retry = client.retries(client.settings.limits.attempts + want.size // PER_ATTEMPT)
+        unsized = want.size == schema1.UNKNOWN_SIZE
+        retry = client.retries(client.settings.limits.attempts + (0 if unsized else want.size // PER_ATTEMPT))
         call = self._call(Side.PULL, "GET", f"blobs/{want.digest}", expect=frozenset({200, 206, 416}))
         while position < want.size or want.size == 0:
             begun = position
@@ -105,7 +151,9 @@ class Repository:
                         position += len(fresh)
                         if fresh:
                             yield fresh
-                    if position >= want.size or (response.status == 200 and "content-length" in response.headers):
+                    if unsized or position >= want.size:
+                        return
+                    if response.status == 200 and "content-length" in response.headers:
                         return
                     problem: http.HTTPError = http.ProtocolError("ended early", http.IncompleteRead(0, 0))
                 except http.HTTPError as error:
@@ -155,7 +203,10 @@ class Repository:
         reply = self._client.ask(replace(call, headers=_ACCEPT if want.is_manifest else ()))
         if reply.status == 403 and reply.endpoint.origin == self._client.origin:
             raise failure(403, "", b"", side=Side.PUSH, name=self.name)
-        return reply.status == 200 and reply.headers.get("content-length", str(want.size)) == str(want.size)
+        found = reply.status == 200 and reply.headers.get("content-length", str(want.size)) == str(want.size)
+        if found and not want.is_manifest:
+            self._note(want)
+        return found
 
     def push(self, want: Descriptor, content: Iterable[Buffer]) -> None:
         """Upload ``want``; raises what ``content`` raises, and :class:`bundler.errors.UploadLostError` to be called again.
@@ -174,6 +225,18 @@ class Repository:
             return
         session = self._sessions.pop(want.digest, None)
         upload.upload(self._client, self._call(Side.PUSH, "POST", "blobs/uploads/"), session, want, content)
+        self._note(want)
+
+    def origins(self, want: Descriptor) -> Sequence[str]:
+        """Other repositories of this registry that held ``want`` in an earlier run."""
+        if self._places is None or want.is_manifest or want.size < WORTH_A_MOUNT:
+            return ()
+        found = self._places.origins(self._host, want.digest)
+        return tuple(repository for repository in found if repository != self._path)
+
+    def _note(self, want: Descriptor) -> None:
+        if self._places is not None and want.size >= WORTH_A_MOUNT:
+            self._places.note(self._host, want.digest, self._path)
 
     def tag(self, name: str, root: Descriptor) -> None:
         """Let tag ``name`` stand for ``root``: its bytes once more, under the tag."""
@@ -185,13 +248,19 @@ class Repository:
         query = urlencode({"mount": want.digest, "from": origin})
         call = self._call(Side.PUSH, "POST", f"blobs/uploads/?{query}", expect=_MOUNT_ANSWERS)
         call = replace(call, scopes=(*call.scopes, f"repository:{origin}:pull"))
+        reply: Reply | None
         try:
             reply = self._client.ask(call)
         except AuthError:
-            return False  # no access to the other repository, which an upload does not need
-        if reply.status == 202:
+            reply = None  # no access to the other repository, which an upload does not need
+        if reply is not None and reply.status == 202:
             self._sessions[want.digest] = upload.session_of(self._client, call, reply)
-        return reply.status == 201
+        mounted = reply is not None and reply.status == 201
+        if mounted:
+            self._note(want)
+        elif self._places is not None:
+            self._places.forget(self._host, want.digest, origin)
+        return mounted
 
     def delete(self, digest: Digest) -> None:
         """Delete a manifest, and with it every tag that stands for it."""

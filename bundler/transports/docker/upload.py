@@ -113,6 +113,6 @@ def cancel(client: Client, call: Call, session: Endpoint) -> None:
 def _check(call: Call, reply: Reply) -> None:
     if reply.status < 400:
         return
-    error = failure(reply.status, "", reply.body, side=call.side, name=call.name)
+    error = failure(reply.status, "", reply.body, side=call.side, name=call.name, credentials=call.credentials)
     lost = reply.status in (404, 410, 416) or error_code(reply.body) in _LOST
     raise UploadLostError(str(error)) if lost else error
