@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bundler.content import Observer, silent
 from bundler.journey import near, packing
-from bundler.journey.ends import Access
+from bundler.journey.access import Access
 from bundler.journey.far import Demand, Pushed, Route, Verdict, push, verify
 from bundler.journey.near import Pulled, Run, open_run
 from bundler.journey.packing import Packed, Shape

@@ -21,7 +21,10 @@ from bundler.bundle.statement import Statement, format_time
 from bundler.bundle.unpack import Volumes, read_documents
 from bundler.content import Observer, Outcome, silent
 from bundler.errors import ArchiveError, ConfigError, quoted
-from bundler.journey.ends import Access, Destination, Ends
+from bundler.journey.access import Access, Surroundings
+from bundler.journey.cargo import fitted
+from bundler.journey.destinations import Destination, open_destination
+from bundler.journey.ends import Ends
 from bundler.journey.keys import read_public_keys
 from bundler.oci.digest import Digest
 from bundler.push import Delivery, Landed, Receipt, Shipment, deliver, shipments
@@ -237,7 +240,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a push goes: ``to`` is a registry or an OCI layout; see :mod:`bundler.push.naming` for the rest."""
+    """Where a push goes: ``to`` is a registry, or a place of any other transport; see :mod:`bundler.push.naming` for the rest."""
 
     to: str
     scoped: bool = False
@@ -255,12 +258,19 @@ class Pushed:
 
 
 def push(
-    directory: Path, demand: Demand, route: Route, access: Access, *, executor: Executor, observer: Observer = silent
+    directory: Path,
+    demand: Demand,
+    route: Route,
+    access: Access,
+    *,
+    surroundings: Surroundings | None = None,
+    executor: Executor,
+    observer: Observer = silent,
 ) -> Pushed:
     """Verify a bundle and deliver its images, in one read of its volumes; tags come last."""
     trusted = demand.trust(directory)
-    with Ends(access, observer=observer) as ends:
-        destination = Destination(route.to, ends)
+    with Ends(access, surroundings=surroundings, observer=observer) as ends:
+        destination = open_destination(route.to, ends)
         loads = shipments(
             trusted.statement.images,
             prefix=destination.prefix,
@@ -270,17 +280,19 @@ def push(
         )
         with Volumes(directory, trusted) as volumes, destination.at_work():
             order: dict[Digest, int] = {row.digest: n for n, row in enumerate(trusted.inventory.rows)}
-            delivery = deliver(
-                volumes,
-                loads,
-                destination.target,
-                order=order,
-                check=lambda: check_framing(volumes),
-                executor=executor,
-                observer=observer,
-            )
-            destination.keep((load.repository, load.root) for load in loads if not load.tag)
-    receipt = _receipt(trusted, demand.now, destination, loads, delivery)
+            with fitted(volumes, loads, destination, ends, executor=executor, observer=observer) as cargo:
+                delivery = deliver(
+                    cargo.source_of,
+                    cargo.shipments,
+                    destination.target,
+                    order=order,
+                    check=lambda: check_framing(volumes),
+                    executor=executor,
+                    observer=observer,
+                )
+                landed = cargo.landed
+            destination.keep((load.repository, load.root) for load in landed if load.tag is None)
+    receipt = _receipt(trusted, demand.now, destination, landed, delivery)
     return Pushed(receipt, delivery.outcomes, sum(not s.attached for s in delivery.unchanged))
 
 

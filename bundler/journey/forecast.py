@@ -81,7 +81,10 @@ def forecast(run: Run, *, limit: int, store: Path, now: datetime) -> Forecast:
 
     lock = ensure_lock(run, now=now)
     surveyed = survey(
-        lock.images, lambda image: run.ends.source(image.source)[0], executor=run.executor, known=run.known
+        lock.images,
+        lambda image: run.ends.locked(image.source, image.origin.digest),
+        executor=run.executor,
+        known=run.known,
     )
     plan = surveyed.plan
     volumes = layout(plan.order, limit, index_size=len(index_of(lock)))

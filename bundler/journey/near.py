@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from bundler.content import Observer, Outcome
 from bundler.errors import ConfigError, PolicyError
-from bundler.journey.ends import Access, Ends, check_one_origin
+from bundler.journey.access import Access, Surroundings
+from bundler.journey.ends import Ends, check_one_origin
 from bundler.journey.files import read_file, write_over
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
@@ -58,12 +59,16 @@ class Run:
 
 
 @contextmanager
-def open_run(path: Path, access: Access, *, executor: Executor, observer: Observer) -> Iterator[Run]:
+def open_run(
+    path: Path, access: Access, *, surroundings: Surroundings | None = None, executor: Executor, observer: Observer
+) -> Iterator[Run]:
     """Read a manifest and get ready to work on it."""
     wishes = read_wishes(read_file(path, what="manifest"), str(path))
     hosts = {parse_reference(wish.name).registry for wish in wishes.wishes if wish.transport == "docker"}
     check_one_origin(access, hosts)
-    with Ends(access, registries=wishes.registries, base=path.parent, observer=observer) as ends:
+    with Ends(
+        access, surroundings=surroundings, registries=wishes.registries, base=path.parent, observer=observer
+    ) as ends:
         yield Run(path, wishes, ends, executor, observer)
 
 
@@ -167,7 +172,7 @@ def pull(run: Run, directory: Path, *, now: datetime) -> Pulled:
     with Store.open(str(directory), create=True, observer=run.observer) as store, store.shared("pull"):
         surveyed = survey(
             lock.images,
-            lambda image: Nearest(store, store.has, lambda: run.ends.source(image.source)[0]),
+            lambda image: Nearest(store, store.has, lambda: run.ends.locked(image.source, image.origin.digest)),
             executor=run.executor,
             known=run.known,
         )

@@ -92,7 +92,10 @@ def pack_from_registries(run: Run, output: Path | None, shape: Shape, *, serial:
     """Write the bundle of the lock as contents arrive, without a store between."""
     lock = _with_serial(required_lock(run), serial)
     surveyed = survey(
-        lock.images, lambda image: run.ends.source(image.source)[0], executor=run.executor, known=run.known
+        lock.images,
+        lambda image: run.ends.locked(image.source, image.origin.digest),
+        executor=run.executor,
+        known=run.known,
     )
     return _write(run, lock, surveyed, output, shape)
 

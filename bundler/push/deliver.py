@@ -1,4 +1,4 @@
-"""One forward pass from a bundle into a registry.
+"""One forward pass into a registry, from a bundle or from wherever else images are.
 
 Blobs are uploaded once, in the order in which they lie, to the first repository that needs them, and mounted into the
 others; then manifests, children before parents; and last, when everything has arrived and the volumes were found to be
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bundler.content import (
     Durable,
@@ -45,10 +45,16 @@ from bundler.oci.manifest import parse_manifest
 from bundler.oci.mediatype import is_index
 from bundler.push.naming import Shipment
 
+SourceOf = Callable[[Shipment], Source]
+"""Where a shipment's contents come from."""
 OpenTarget = Callable[[str], Target]
 """The target for a repository path at the destination."""
 Check = Callable[[], None]
 """Raises if anything about the bundle, besides its contents, is not as it was signed."""
+
+
+def _nothing() -> None:
+    """The check where nothing but contents was carried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,47 +67,62 @@ class Delivery:
 
 
 def deliver(
-    source: Source,
+    source_of: SourceOf,
     shipments: Sequence[Shipment],
     open_target: OpenTarget,
     *,
-    order: Mapping[Digest, int],
-    check: Check,
+    order: Mapping[Digest, int] | None = None,
+    check: Check = _nothing,
     executor: Executor,
     observer: Observer = silent,
 ) -> Delivery:
     """Carry all shipments to their destinations.
 
-    ``order`` gives each content's place in the volumes. ``check`` runs when all contents have arrived, each verified by
-    its digest, and before the first tag is written; not if everything is at the destination already. Raises what reading raises, and
-    :class:`PushError` or the transport's errors if the destination refuses; whatever had arrived by then stays there, and
-    the same call again goes on from it.
+    ``order`` gives each content's place in the volumes; without it the largest go first. ``check`` runs when all contents
+    have arrived, each verified by its digest, and before the first tag is written; not if everything is at the destination
+    already. Raises what reading raises, and :class:`PushError` or the transport's errors if the destination refuses;
+    whatever had arrived by then stays there, and the same call again goes on from it.
     """
     targets = {shipment.repository: open_target(shipment.repository) for shipment in shipments}
-    there = list(executor.map(lambda s: _is_there(source, targets[s.repository], s), shipments))
+    there = list(executor.map(lambda s: _is_there(source_of(s), targets[s.repository], s), shipments))
     unchanged = tuple(s for s, found in zip(shipments, there, strict=True) if found)
     pending = tuple(s for s, found in zip(shipments, there, strict=True) if not found)
     if not pending:
         return Delivery(Counter(), unchanged, ())
     shared = Manifests()
-    graphs = [walk_named(source, s.source, s.root, chosen=s.chosen, shared=shared) for s in pending]
-    load = _Load(source, tuple(zip(pending, graphs, strict=True)), targets, executor)
+    sources = [source_of(s) for s in pending]
+    graphs = executor.map(
+        lambda s, source: walk_named(source, s.source, s.root, chosen=s.chosen, shared=shared), pending, sources
+    )
+    load = _Load(tuple(map(_Item, pending, graphs, sources)), targets, executor)
     outcomes = _blobs(load, order, observer)
     outcomes += _manifests(load)
     check()
     for target in targets.values():
         if isinstance(target, Durable):
             target.flush()
-    list(executor.map(_tag, (targets[s.repository] for s in pending), pending))
+    # Images before the indexes that list them: a registry that looks at the images of an index while one of them is being
+    # tagged may find it half written.
+    for indexes in (False, True):
+        named = [s for s in pending if is_index(s.root.media_type) is indexes]
+        list(executor.map(_tag, (targets[s.repository] for s in named), named))
     return Delivery(outcomes, unchanged, pending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One shipment with all it needs, and where that is."""
+
+    shipment: Shipment
+    graph: Graph
+    source: Source
 
 
 @dataclass(frozen=True, slots=True)
 class _Load:
     """What is to be delivered, and the hands to do it with."""
 
-    source: Source
-    pending: Sequence[tuple[Shipment, Graph]]
+    pending: Sequence[_Item]
     targets: Mapping[str, Target]
     executor: Executor
 
@@ -125,42 +146,47 @@ def _is_there(source: Source, target: Target, shipment: Shipment) -> bool:
     return all(target.has(child) for child in listed if shipment.chosen is None or child.digest in shipment.chosen)
 
 
-def _blobs(load: _Load, order: Mapping[Digest, int], observer: Observer) -> Counter[Outcome]:
+def _blobs(load: _Load, order: Mapping[Digest, int] | None, observer: Observer) -> Counter[Outcome]:
     """Each blob once into the first repository that needs it, then into the others from there."""
-    first: dict[Digest, tuple[str, Descriptor]] = {}
+    first: dict[Digest, tuple[str, Job]] = {}
     others: dict[tuple[str, Digest], Job] = {}
-    for shipment, graph in load.pending:
-        repository = shipment.repository
-        for want in graph.blobs:
-            home, _ = first.setdefault(want.digest, (repository, want))
+    for item in load.pending:
+        repository = item.shipment.repository
+        for want in item.graph.blobs:
+            job = Job(item.source, load.targets[repository], want, origin=item.shipment.origin)
+            home, _ = first.setdefault(want.digest, (repository, job))
             if home != repository:
-                others[repository, want.digest] = Job(load.source, load.targets[repository], want, origin=home)
-    uploads = sorted(first.values(), key=lambda item: order.get(item[1].digest, 0))
-    size = sum(want.size for _, want in uploads) + sum(job.want.size for job in others.values())
-    observer(Planned("push", len(uploads) + len(others), size))
-    jobs = (Job(load.source, load.targets[repository], want) for repository, want in uploads)
-    outcomes = copy_all(jobs, executor=load.executor, observer=observer)
+                others[repository, want.digest] = replace(job, origin=home)
+    uploads = [job for _, job in first.values()]
+    if order is None:
+        uploads.sort(key=lambda job: -job.want.size)
+    else:
+        uploads.sort(key=lambda job: order.get(job.want.digest, 0))
+    jobs = (*uploads, *others.values())
+    observer(Planned("push", len(jobs), sum(job.want.size for job in jobs)))
+    outcomes = copy_all(uploads, executor=load.executor, observer=observer)
     return outcomes + copy_all(others.values(), executor=load.executor, observer=observer)
 
 
 def _manifests(load: _Load) -> Counter[Outcome]:
     """Each repository's manifests one after the other, repositories beside each other."""
-    wanted: dict[str, dict[Digest, tuple[Descriptor, Graph]]] = {}
-    for shipment, graph in load.pending:
-        mine = wanted.setdefault(shipment.repository, {})
-        for node in graph.nodes:
+    wanted: dict[str, dict[Digest, tuple[Descriptor, _Item]]] = {}
+    for item in load.pending:
+        mine = wanted.setdefault(item.shipment.repository, {})
+        for node in item.graph.nodes:
             if node.is_manifest:
-                mine.setdefault(node.digest, (node, graph))
+                mine.setdefault(node.digest, (node, item))
 
     def put(repository: str) -> int:
-        return _put_manifests(load.source, load.targets[repository], wanted[repository].values())
+        return _put_manifests(load.targets[repository], wanted[repository].values())
 
     return Counter({Outcome.COPIED: sum(load.executor.map(put, wanted))})
 
 
-def _put_manifests(source: Source, target: Target, nodes: Iterable[tuple[Descriptor, Graph]]) -> int:
+def _put_manifests(target: Target, nodes: Iterable[tuple[Descriptor, _Item]]) -> int:
     count = 0
-    for node, graph in nodes:
+    for node, item in nodes:
+        graph = item.graph
         raw, manifest = graph.manifests[node.digest]
         try:
             target.push(node, verified(node, [raw]))
@@ -169,7 +195,7 @@ def _put_manifests(source: Source, target: Target, nodes: Iterable[tuple[Descrip
             walked = {each.key for each in graph.nodes}
             for child in manifest.children():
                 if child.key in walked:
-                    _send(source, graph, target, child)
+                    _send(item.source, graph, target, child)
             target.push(node, verified(node, [raw]))
         count += 1
     return count
@@ -182,7 +208,7 @@ def _send(source: Source, graph: Graph, target: Target, want: Descriptor) -> Non
 
 
 def _tag(target: Target, shipment: Shipment) -> None:
-    if not shipment.tag:
+    if shipment.tag is None:
         return
     try:
         target.tag(shipment.tag, shipment.root)

@@ -11,28 +11,34 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bundler.bundle.statement import CarriedImage
 from bundler.errors import ConfigError, NotFoundError, quoted
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.oci.reference import check_repository, parse_reference, split_transport
 
+if TYPE_CHECKING:
+    from bundler.bundle.statement import CarriedImage
+
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """One root on its way: ``repository`` and ``tag`` at the destination; no tag if it is known by its digest only.
+    """One root on its way: ``repository`` and ``tag`` at the destination.
 
-    ``chosen`` are the children that a sparse index is carried with, None for all. An image's attachments travel as
-    shipments of their own, ``attached``, to the image's repository.
+    ``tag`` is None if the root is known by its digest only, and empty where a place holds one image without a name.
+    ``origin`` is a repository at the destination from which contents may be mounted. ``chosen`` are the children that a
+    sparse index is carried with, None for all. An image's attachments travel as shipments of their own, ``attached``, to
+    the image's repository.
     """
 
     source: str
     root: Descriptor
     repository: str
-    tag: str
+    tag: str | None
     chosen: frozenset[Digest] | None = None
     attached: bool = False
+    origin: str = ""
 
     @property
     def name(self) -> str:
@@ -97,9 +103,9 @@ def _shipments(image: CarriedImage, prefix: str, *, scoped: bool, renames: Mappi
         repository = f"{prefix.strip('/')}/{repository}"
     check_repository(repository, what=f"{quoted(image.name)}: its name at the destination")
     chosen = None if image.children is None else frozenset(image.children)
-    yield Shipment(image.name, image.root, repository, tag, chosen)
+    yield Shipment(image.name, image.root, repository, tag or None, chosen)
     for attachment in image.attachments:
-        yield Shipment(image.name, attachment.root, repository, attachment.tag, attached=True)
+        yield Shipment(image.name, attachment.root, repository, attachment.tag or None, attached=True)
 
 
 def _renamed(repository: str, renames: Mapping[str, str]) -> str:

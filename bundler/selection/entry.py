@@ -87,8 +87,8 @@ def wish_of(
     chosen = _Tags()
     if transport == "docker":
         name, chosen = _at_registry(name, tags, what)
-    elif transport in ("bundle", "ostree"):
-        raise UnsupportedError(f"{what}: {quoted(text)!r}: {transport}: is no source of images here")
+    elif transport == "ostree":
+        raise UnsupportedError(f"{what}: {quoted(text)!r}: {transport}: was removed upstream, and is no source here")
     elif not name:
         raise ConfigError(f"{what}: {quoted(text)!r} names no image")
     elif tags is not None:

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from bundler.content import Durable, Mounter, verified
-from bundler.errors import ConfigError, LockedError, NotFoundError, UnsupportedError
-from bundler.journey.ends import Access, Destination, Ends, check_one_origin, unsupported
+from bundler.errors import ConfigError, NotFoundError, UnsupportedError
+from bundler.journey.access import Access, Surroundings
+from bundler.journey.ends import Ends, check_one_origin
 from bundler.oci.reference import parse_reference
 from bundler.selection.settings import RegistrySettings
-from bundler.store import Store
 from bundler.transports.docker.credentials import Credentials
+from bundler.transports.docker.registries_conf import endpoints
 from bundler.transports.docker.repository import Repository
-from tests.images import Image, image, layer, write_layout
+from tests.images import write_layout
 from tests.workshop import IMAGES, WEB
 
 ANN = Credentials("ann", "s3cret")
 
 
 def credentials(ends: Ends, name: str) -> Credentials | None:
-    return ends._credentials(parse_reference(name))
+    return ends.credentials(parse_reference(name))
 
 
 def settings(ends: Ends, name: str) -> object:
@@ -56,13 +56,15 @@ def test_relative_paths_start_where_the_manifest_lies(tmp_path: Path, monkeypatc
     assert Ends(Access(), base=Path("/nowhere")).source(f"oci:{tmp_path}/site/layout")[0]
 
 
-@pytest.mark.parametrize(
-    "name", ["dir:x", "docker-daemon:x:1", "oci-archive:x.tar", "containers-storage:x", "ostree:x"]
-)
-def test_sources_that_are_not_read(name: str) -> None:
-    with pytest.raises(UnsupportedError, match="does not read images from this transport") as caught:
-        Ends(Access()).source(name)
-    assert ("2025" in caught.value.hint) == name.startswith("ostree")
+@pytest.mark.parametrize("name", ["dir:x", "oci:x", "oci-archive:x.tar", "docker-archive:x.tar:a/b:1"])
+def test_files_that_are_not_there(name: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        Ends(Access(), base=tmp_path).source(name)
+
+
+def test_a_bundle_needs_somebody_to_trust(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing says whose bundles to trust"):
+        Ends(Access(), base=tmp_path).source("bundle:out:library/nginx:1")
 
 
 # Credentials: the command line overrules the document, which overrules auth files
@@ -132,102 +134,33 @@ def test_no_registry_has_said_its_limit() -> None:
     assert ends.rate_limits() == {}
 
 
-# Destinations
+def test_ostree_is_gone() -> None:
+    with pytest.raises(UnsupportedError, match="ostree") as caught:
+        Ends(Access()).source("ostree:x@/repo")
+    assert "2025" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("place", "name", "prefix"),
-    [
-        ("docker://far.example:5000", "far.example:5000", ""),
-        ("docker://far.example:5000/", "far.example:5000", ""),
-        ("docker://far.example/site/a", "far.example", "site/a"),
-        ("docker://localhost/", "localhost", ""),
-        ("far.example", "far.example", ""),
-    ],
-)
-def test_a_registry_with_a_prefix(place: str, name: str, prefix: str) -> None:
-    destination = Destination(place, Ends(Access()))
-    assert (destination.name, destination.prefix) == (name, prefix)
-    target = destination.target("library/nginx")
-    assert isinstance(target, Mounter)
-    assert not isinstance(target, Durable)
-    with destination.at_work():
-        destination.keep([("library/nginx", WEB.root)])
+def test_a_mirror_is_shown_no_credentials_that_were_given(tmp_path: Path) -> None:
+    conf = tmp_path / "registries.conf"
+    conf.write_text(
+        '[[registry]]\nprefix = "a.example"\nlocation = "a.example"\n'
+        '[[registry.mirror]]\nlocation = "mirror.example"\ninsecure = true\n'
+    )
+    ends = Ends(Access(credentials=ANN), surroundings=Surroundings(registries_conf=conf))
+    reference = parse_reference("a.example/x:1")
+    mirror, primary = endpoints(ends.config, reference)
+    assert ends._at(reference, mirror)._credentials is None
+    assert ends._at(reference, primary)._credentials == ANN
 
 
-@pytest.mark.parametrize(
-    ("place", "error"),
-    [
-        ("docker://", ConfigError),
-        ("docker:///site", ConfigError),
-        ("docker://far.example/UPPER", ConfigError),
-        ("docker://far.example//x", ConfigError),
-        ("docker:far.example", ConfigError),
-        ("oci:", ConfigError),
-        ("oci:somewhere:name", ConfigError),
-        ("s3://bucket", ConfigError),
-        ("dir:x", UnsupportedError),
-        ("docker-daemon:x", UnsupportedError),
-    ],
-)
-def test_places_that_are_none(
-    place: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(error):
-        Destination(place, Ends(Access()))
-    assert list(tmp_path.iterdir()) == []
+def test_a_short_name_without_a_transport_means_its_alias(tmp_path: Path) -> None:
+    conf = tmp_path / "registries.conf"
+    conf.write_text('[aliases]\n"nginx" = "reg.example/library/nginx"\n')
+    ends = Ends(Access(), surroundings=Surroundings(registries_conf=conf))
+    assert repository_name(ends.source("nginx:1")[0]) == "reg.example/library/nginx"
+    assert repository_name(ends.source("docker://nginx:1")[0]) == "docker.io/library/nginx"
 
 
-@pytest.mark.parametrize("place", ["docker://user@far.example", "docker://far.example:99999999", "docker://fa r"])
-def test_hosts_that_are_none(place: str) -> None:
-    with pytest.raises(ConfigError):
-        Destination(place, Ends(Access())).target("a")
-
-
-def put(destination: Destination, repository: str, held: Image) -> None:
-    target = destination.target(repository)
-    for part in held.parts:
-        assert not target.has(part.descriptor)
-        target.push(part.descriptor, verified(part.descriptor, [part.raw]))
-
-
-def test_a_layout_names_images_by_repository(tmp_path: Path) -> None:
-    destination = Destination(f"oci:{tmp_path / 'far'}", Ends(Access()))
-    target = destination.target("team/web")
-    with destination.at_work():
-        put(destination, "team/web", WEB)
-        for name in ("1.0", WEB.root.digest):
-            with pytest.raises(NotFoundError):
-                target.resolve(name)  # type: ignore[attr-defined]  # a Shelf
-        target.tag("1.0", WEB.root)
-        destination.keep([("team/web", WEB.root)])
-        assert isinstance(target, Durable)
-        target.flush()
-    for name in ("1.0", WEB.root.digest):
-        assert target.resolve(name).digest == WEB.root.digest  # type: ignore[attr-defined]  # a Shelf
-    names = [name for name, _ in Store.open(str(tmp_path / "far")).images()]
-    assert names == ["team/web:1.0", f"team/web@{WEB.root.digest}"]
-
-
-def test_what_has_no_tag_survives_gc(tmp_path: Path) -> None:
-    destination = Destination(f"oci:{tmp_path / 'far'}", Ends(Access()))
-    with destination.at_work():
-        put(destination, "team/web", WEB)
-        destination.keep([("team/web", WEB.root)])
-    store = Store.open(str(tmp_path / "far"))
-    assert store.gc().blobs == ()
-    assert store.has(WEB.root)
-
-
-def test_a_layout_is_not_collected_during_a_push(tmp_path: Path) -> None:
-    destination = Destination(f"oci:{tmp_path / 'far'}", Ends(Access()))
-    store = Store.open(str(tmp_path / "far"))
-    with destination.at_work(), pytest.raises(LockedError):
-        store.gc()
-    store.gc()
-
-
-def test_the_hint_of_what_is_not_supported() -> None:
-    assert "OCI layout" in unsupported("dir", "read images from").hint
-    assert image(layer("x", 10)).root.is_manifest
+def repository_name(source: object) -> str:
+    assert isinstance(source, Repository)
+    return source.name

@@ -23,7 +23,8 @@ from bundler.errors import (
     TrustError,
 )
 from bundler.graph import walk
-from bundler.journey.ends import Access, Ends
+from bundler.journey.access import Access
+from bundler.journey.ends import Ends
 from bundler.journey.far import Demand, describe, verify
 from bundler.journey.keys import sign_bundle
 from bundler.oci.reference import Reference

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.journey.ends import Access, Ends
+from bundler.journey.access import Access
+from bundler.journey.ends import Ends
 from bundler.oci.reference import Reference
 from bundler.registry.process import running
 from bundler.trust.keyfile import write_private_key

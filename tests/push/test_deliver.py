@@ -105,7 +105,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def shipment(repository: str, held: Image, tag: str = "1", **more: object) -> Shipment:
+def shipment(repository: str, held: Image, tag: str | None = "1", **more: object) -> Shipment:
     return Shipment(f"near.io/{repository}:{tag}", held.root, repository, tag, **more)  # type: ignore[arg-type]  # tests
 
 
@@ -123,7 +123,7 @@ def send(
     observer: Observer = lambda event: None,
 ) -> Delivery:
     return deliver(
-        source,
+        lambda _: source,
         loads or TWO,
         far.open,  # type: ignore[arg-type]  # a Memory, or what wraps one
         order=order,
@@ -245,9 +245,9 @@ def test_progress_tells_of_uploads_and_mounts(source: Memory, executor: ThreadPo
 
 def test_attachments_and_images_without_a_tag(source: Memory, executor: ThreadPoolExecutor) -> None:
     far = Far()
-    sbom = shipment("team/web", IMAGES["sbom"], "", attached=True)
+    sbom = shipment("team/web", IMAGES["sbom"], None, attached=True)
     signature = shipment("team/web", IMAGES["sbom"], "sha256-x.sbom", attached=True)
-    send(far, source, executor, shipment("team/web", WEB, ""), sbom, signature)
+    send(far, source, executor, shipment("team/web", WEB, None), sbom, signature)
     memory = far.host["team/web"]
     assert WEB.digests() | IMAGES["sbom"].digests() == memory.contents.keys()
     assert memory.names.keys() == {"sha256-x.sbom"}

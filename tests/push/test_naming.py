@@ -101,7 +101,7 @@ def test_names_that_the_grammar_does_not_allow(options: Mapping[str, Any], said:
 def test_what_a_shipment_says() -> None:
     (tagged, pinned) = shipments([NGINX, PINNED])
     assert tagged == Shipment("docker.io/library/nginx:1.27", NGINX.root, "library/nginx", "1.27")
-    assert (pinned.repository, pinned.tag, pinned.chosen) == ("acme/tool", "", None)
+    assert (pinned.repository, pinned.tag, pinned.chosen) == ("acme/tool", None, None)
 
 
 def test_a_sparse_index_keeps_what_was_chosen() -> None:
