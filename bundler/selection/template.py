@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 TEMPLATE = r"""# What to carry across the gap. Next: `bundler lock FILE`, then `bundler build FILE -o OUT --key KEY`.
 apiVersion: bundler/v1
 kind: Bundle
@@ -43,3 +45,14 @@ images:
   # - image: oci:./build/app:latest
   #   as: acme/app
 """
+
+
+def filled_in(*, name: str, platforms: Sequence[str], images: Sequence[str], comments: Sequence[str] = ()) -> str:
+    """The template with these values, its examples gone. ``comments`` are lines put after the images."""
+    head, _, _ = TEMPLATE.partition("\nimages:\n")
+    chosen = "all" if list(platforms) == ["all"] else f"[{', '.join(platforms)}]"
+    head = head.replace("name: edge-platform\n", f"name: {name}\n")
+    if platforms:
+        head = head.replace("platforms: [linux/amd64]  ", f"platforms: {chosen}  ")
+    lines = [f"  - {image}\n" for image in images]
+    return f"{head}\nimages:\n{''.join(lines)}" + "".join(f"  # {comment}\n" for comment in comments)

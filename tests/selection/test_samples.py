@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from bundler.selection import read_wishes
 from bundler.selection.expand import expand
+from bundler.selection.scan import gather, scan_text
 from bundler.selection.settings import RegistrySettings
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ EXPECTED = {
 
 
 def test_every_sample_is_known_here_and_in_the_readme():
-    files = {path.name for path in SAMPLES.iterdir()} - {"README.md"}
+    files = {path.name for path in SAMPLES.iterdir() if path.is_file() and path.suffix != ".sh"} - {"README.md"}
     readme = (SAMPLES / "README.md").read_text("utf-8")
     assert files == set(EXPECTED)
     assert [name for name in files if f"({name})" not in readme] == []
@@ -101,3 +102,28 @@ def test_settings_of_the_skopeo_sample():
         ),
         "quay.io": RegistrySettings(tls_verify=False),
     }
+
+
+def test_what_a_scan_of_the_samples_finds():
+    folder = SAMPLES / "scan"
+    scan = gather(each for path in sorted(folder.iterdir()) for each in scan_text(path.read_bytes(), path.name))
+    assert scan.names() == [
+        "docker.io/library/alpine:3.20",
+        "docker.io/library/busybox:latest",
+        "docker.io/library/nginx:1.27",
+        "docker.io/library/postgres:16.4",
+        "docker.io/library/redis:7.4-alpine",
+        "quay.io/acme/operator:v2.1.0",
+        "quay.io/buildah/stable:v1.37.3",
+        "registry.example.com:5000/models/small@sha256:7031c1b283388d2c2e09b57badb803c05ebed362dc88d84b480cc47f72a21097",
+    ]
+    assert set(scan.names(uncertain=True)) - set(scan.names()) == {
+        "quay.io/acme/proxy:v1.4.2",
+        "quay.io/acme/reloader:v0.9.1",
+    }
+    assert [gap.where for gap in scan.undecided] == [
+        "compose.yaml:6: services.api.image",
+        "compose.yaml:8: services.worker.build",
+        "kubernetes.yaml:55",
+        "tekton-task.yaml:18: spec.steps[2].image",
+    ]
