@@ -10,13 +10,14 @@ import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from bundler.cli.console import Console, Progress
-from bundler.cli.options import spelled_out, with_environment
-from bundler.errors import BundlerError
+from bundler.cli.options import GLOBALS, duration, spelled_out, with_environment
+from bundler.errors import BundlerError, NetworkError, UnsupportedError
 
 EPILOG = """Exit codes: 0 ok, 1 internal error, 2 CONFIG, 3 AUTH, 4 NET, 5 PROTO, 6 DIGEST, 7 LIMIT, 8 UNSUP, 9 STORE,
 10 LOCK, 11 SPACE, 12 IO, 13 RO, 14 ARCHIVE, 15 SIG, 16 TRUST, 17 POLICY, 18 PUSH, 130 interrupted."""
@@ -29,9 +30,16 @@ HOMES = {
     **dict.fromkeys(("init", "lock", "plan", "pull", "pack", "build"), "near"),
     **dict.fromkeys(("keygen", "sign"), "keys"),
     **dict.fromkeys(("show", "diff", "verify", "push"), "far"),
+    "scan": "scan",
+    "mirror-config": "mirroring",
+    "demo": "demo",
+    "copy": "copying",
+    "sync": "syncing",
+    **dict.fromkeys(("inspect", "list-tags", "delete"), "images"),
+    **dict.fromkeys(("login", "logout"), "login"),
+    **dict.fromkeys(("manifest-digest", "standalone-sign", "standalone-verify"), "signing"),
     "store": "store",
     "registry": "registry",
-    "demo": "demo",
 }
 """Each command, or family of them, and the module of this room that holds it under its own name."""
 
@@ -56,7 +64,7 @@ def application(only: str = "") -> typer.Typer:
         if name in ("store", "registry"):
             app.add_typer(module.app, name=name)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name)(getattr(module, name.replace("-", "_")))
     return app
 
 
@@ -70,17 +78,61 @@ def _print_version(wanted: bool) -> None:
 
 def root(
     ctx: typer.Context,
+    *,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print what libraries log, and tracebacks.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", "--debug", help="Print what libraries log, and tracebacks.")
+    ] = False,
     progress: Annotated[
         Progress, typer.Option("--progress", help="How to show progress; auto is bars on a terminal, lines elsewhere.")
     ] = Progress.AUTO,
+    override_os: Annotated[
+        str | None, typer.Option("--override-os", metavar="OS", help="Choose images for this OS, not the running one.")
+    ] = None,
+    override_arch: Annotated[
+        str | None, typer.Option("--override-arch", metavar="ARCH", help="Choose images for this architecture.")
+    ] = None,
+    override_variant: Annotated[
+        str | None, typer.Option("--override-variant", metavar="VARIANT", help="Choose images for this CPU variant.")
+    ] = None,
+    registries_conf: Annotated[
+        Path | None, typer.Option("--registries-conf", help="Read mirrors and aliases from here, not the usual places.")
+    ] = None,
+    tmpdir: Annotated[Path | None, typer.Option("--tmpdir", help="Where large temporary files go.")] = None,
+    command_timeout: Annotated[
+        str | None, typer.Option("--command-timeout", metavar="TIME", help="Give up after so long, as 90s or 1h.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Refused: policy.json is not read yet.")] = None,
+    insecure_policy: Annotated[  # noqa: ARG001  # what skopeo's users write anyway
+        bool, typer.Option("--insecure-policy", help="Accepted for skopeo's sake: no policy.json is read anyway.")
+    ] = False,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Set up the console that every command prints through."""
+    """Set up what every command works with: the console that it prints through, and what was said for the whole run."""
     ctx.obj = Console(quiet=quiet, verbose=verbose, progress=progress)
+    if policy is not None:
+        raise UnsupportedError("--policy: signature policies are not read yet", hint="leave it out, or use skopeo here")
+    if command_timeout is not None:
+        _end_after(duration(command_timeout, "--command-timeout"), command_timeout)
+    if any((override_os, override_arch, override_variant, registries_conf, tmpdir)):
+        from bundler.journey.access import Surroundings
+        from bundler.journey.host import overridden
+
+        platform = overridden(override_os, override_arch, override_variant)
+        ctx.meta[GLOBALS] = Surroundings(platform, registries_conf, tmpdir)
+
+
+def _end_after(seconds: float, said: str) -> None:
+    """Unwind when the time is over; workers that hang are cut off as after an interrupt."""
+
+    def end(*_: object) -> NoReturn:
+        _lose_patience(4)
+        raise NetworkError(f"the command did not end within {said} (--command-timeout)")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,15 +151,23 @@ def _interrupt(*_: object) -> NoReturn:
     Stores, bundles and registries are sound after that as after any kill.
     """
     signal.signal(signal.SIGINT, _cut_off)
-    patience = threading.Timer(PATIENCE, _cut_off)
-    patience.daemon = True
-    patience.start()
+    _lose_patience(INTERRUPTED)
     raise KeyboardInterrupt
 
 
+def _lose_patience(status: int) -> None:
+    patience = threading.Timer(PATIENCE, _end, (status,))
+    patience.daemon = True
+    patience.start()
+
+
 def _cut_off(*_: object) -> NoReturn:
+    _end(INTERRUPTED)
+
+
+def _end(status: int) -> NoReturn:
     os.write(2, INTERRUPTED_TEXT.encode())
-    os._exit(INTERRUPTED)
+    os._exit(status)
 
 
 def program() -> str:
@@ -116,9 +176,34 @@ def program() -> str:
     return name if name == "oci-bundler" else "bundler"
 
 
+VALUED = frozenset(
+    {
+        "--progress",
+        "--override-os",
+        "--override-arch",
+        "--override-variant",
+        "--registries-conf",
+        "--tmpdir",
+        "--command-timeout",
+        "--policy",
+    }
+)
+"""Options before the command that are followed by a value."""
+
+
+def _command_in(arguments: Sequence[str]) -> str:
+    """The command's name, which is the first word that belongs to no option; empty if there is none."""
+    before = ""
+    for argument in arguments:
+        if not argument.startswith("-") and before not in VALUED:
+            return argument
+        before = argument
+    return ""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; the exit status."""
-    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    name = _command_in(arguments)
     command = with_environment(typer.main.get_command(application(name)))
     try:
         command(args=spelled_out(arguments), prog_name=program())

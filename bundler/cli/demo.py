@@ -124,7 +124,8 @@ class _Demo:
         return published
 
     def _target(self, host: str, repository: str) -> Target:
-        from bundler.journey.ends import Access, Ends
+        from bundler.journey.access import Access
+        from bundler.journey.ends import Ends
         from bundler.oci.reference import Reference
 
         return Ends(Access(tls_verify=False)).repository(Reference(host, repository))
@@ -149,7 +150,8 @@ class _Demo:
     def _compare(self, published: dict[str, Digest]) -> None:
         from bundler.content import read
         from bundler.graph import walk
-        from bundler.journey.ends import Access, Ends
+        from bundler.journey.access import Access
+        from bundler.journey.ends import Ends
 
         with Ends(Access(tls_verify=False)) as ends:
             for name, digest in published.items():

@@ -22,6 +22,7 @@ from bundler.cli.options import (
     TlsVerify,
     TokenHosts,
     access,
+    globals_of,
 )
 from bundler.cli.sizes import human
 from bundler.errors import ConfigError, quoted
@@ -116,7 +117,12 @@ def push(
     ctx: typer.Context,
     bundle: Bundle,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="DEST", help="docker://HOST[:PORT][/PREFIX], or oci:DIR.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="DEST", help="docker://HOST[:PORT][/PREFIX], oci:DIR, dir:DIR, docker-archive:FILE, …"
+        ),
+    ],
     key: PublicKeys = None,
     threshold: Threshold = 1,
     scoped: Annotated[bool, typer.Option("--scoped", help="Keep the origin's host in the path.")] = False,
@@ -152,7 +158,9 @@ def push(
     if receipt is not None and not os.access(receipt.parent, os.W_OK):
         raise ConfigError(f"--receipt {receipt}: its directory is not there, or can't be written")
     with console.watching() as observer, ThreadPoolExecutor(jobs, thread_name_prefix="bundler") as executor:
-        pushed = far.push(bundle, demand, route, reach, executor=executor, observer=observer)
+        pushed = far.push(
+            bundle, demand, route, reach, surroundings=globals_of(ctx), executor=executor, observer=observer
+        )
     if receipt is not None:
         from bundler.journey.files import write_over
 

@@ -18,6 +18,7 @@ from bundler.cli.options import (
     LOCAL_JOBS,
     AsJson,
     AuthFile,
+    BundleKeys,
     CertDir,
     Creds,
     Jobs,
@@ -27,7 +28,10 @@ from bundler.cli.options import (
     StoreDir,
     TlsVerify,
     TokenHosts,
+    UnsafeBundle,
     access,
+    bundle_demand,
+    globals_of,
     password_from,
     store_directory,
 )
@@ -35,7 +39,7 @@ from bundler.cli.sizes import human, parse_size
 from bundler.errors import ConfigError, quoted
 
 if TYPE_CHECKING:
-    from bundler.journey.ends import Access
+    from bundler.journey.access import Access
     from bundler.journey.near import Run
     from bundler.journey.packing import Packed
     from bundler.selection.lock import Lock
@@ -95,6 +99,8 @@ def lock(
     cert_dir: CertDir = None,
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
+    bundle_key: BundleKeys = None,
+    unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
     """Resolve every name to digests and write the lock file beside the manifest.
@@ -107,7 +113,9 @@ def lock(
     from bundler.selection.lock import write_lock
 
     console = console_of(ctx)
-    with _running(console, manifest, access(authfile, creds, cert_dir, tls_verify, token_host), jobs) as run:
+    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
+    with _running(ctx, manifest, reach, jobs) as run:
         if check:
             near.check_lock(run)
             console.say(f"{run.lock_path} is what the registries hold")
@@ -132,6 +140,8 @@ def plan(
     cert_dir: CertDir = None,
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
+    bundle_key: BundleKeys = None,
+    unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
     """Say what a bundle will cost before any layer is fetched: sizes, sharing, volumes, disk, registry pulls.
@@ -141,8 +151,10 @@ def plan(
     from bundler.journey.forecast import forecast
 
     console = console_of(ctx)
+    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     limit = parse_size(volume_size, what="--volume-size")
-    with _running(console, manifest, access(authfile, creds, cert_dir, tls_verify, token_host), jobs) as run:
+    with _running(ctx, manifest, reach, jobs) as run:
         expected = forecast(run, limit=limit, store=store_directory(store), now=_now())
     if as_json:
         console.json(expected.document())
@@ -163,6 +175,8 @@ def pull(
     cert_dir: CertDir = None,
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
+    bundle_key: BundleKeys = None,
+    unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
     """Fetch what the lock names into the store; made first if there is none. Repeat to resume.
@@ -173,7 +187,9 @@ def pull(
     from bundler.journey import near
 
     console = console_of(ctx)
-    with _running(console, manifest, access(authfile, creds, cert_dir, tls_verify, token_host), jobs) as run:
+    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
+    with _running(ctx, manifest, reach, jobs) as run:
         pulled = near.pull(run, store_directory(store), now=_now())
     console.say(f"{len(pulled.lock.images)} images in {pulled.store}: {outcome_counts(pulled.outcomes)}")
 
@@ -200,11 +216,11 @@ def pack(
     console = console_of(ctx)
     limit = parse_size(volume_size, what="--volume-size")
     with _opening(key, password_file, password_fd) as signers:
-        from bundler.journey.ends import Access
+        from bundler.journey.access import Access
         from bundler.journey.packing import Shape
         from bundler.journey.packing import pack as write
 
-        with _running(console, manifest, Access(), jobs) as run:
+        with _running(ctx, manifest, Access(), jobs) as run:
             packed = write(run, store_directory(store), output, Shape(limit, level, signers), serial=serial)
     _show_packed(console, packed, as_json=as_json)
 
@@ -232,6 +248,8 @@ def build(
     cert_dir: CertDir = None,
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
+    bundle_key: BundleKeys = None,
+    unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
     """Lock, pull, pack and sign in one go.
@@ -239,6 +257,8 @@ def build(
     Example: bundler build bundle.yaml -o edge-000001 --key release.key
     """
     console = console_of(ctx)
+    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     limit = parse_size(volume_size, what="--volume-size")
     if not key:
         raise ConfigError(
@@ -246,11 +266,10 @@ def build(
         )
     if no_store and store is not None:
         raise ConfigError("--store and --no-store exclude each other")
-    reach = access(authfile, creds, cert_dir, tls_verify, token_host)
     with _opening(key, password_file, password_fd) as signers:
         from bundler.journey import near, packing
 
-        with _running(console, manifest, reach, jobs) as run:
+        with _running(ctx, manifest, reach, jobs) as run:
             run.observer = packing.stopping(run.observer, signers)  # a wrong password ends the pull, too
             near.ensure_lock(run, update=update, now=_now(), valid_for=valid_for, serial=serial)
             shape = packing.Shape(limit, level, signers)
@@ -276,14 +295,14 @@ def _opening(
 
 
 @contextmanager
-def _running(console: Console, manifest: Path, reach: Access, jobs: int) -> Iterator[Run]:
+def _running(ctx: typer.Context, manifest: Path, reach: Access, jobs: int) -> Iterator[Run]:
     """The manifest read, registries reachable, workers waiting and progress shown."""
     from bundler.journey.near import open_run
 
     with (
-        console.watching() as observer,
+        console_of(ctx).watching() as observer,
         ThreadPoolExecutor(jobs, thread_name_prefix="bundler") as executor,
-        open_run(manifest, reach, executor=executor, observer=observer) as run,
+        open_run(manifest, reach, surroundings=globals_of(ctx), executor=executor, observer=observer) as run,
     ):
         yield run
 

@@ -7,6 +7,7 @@ environment as ``BUNDLER_`` and its name.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -18,8 +19,10 @@ import typer
 from bundler.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bundler.journey.ends import Access
-    from bundler.trust.keyfile import Password
+    from bundler.journey.access import Access, Surroundings
+    from bundler.journey.far import Demand
+    from bundler.transports.docker.credentials import Credentials
+    from bundler.trust.keyfile import Password as KeyPassword
 
 
 class Truth(StrEnum):
@@ -46,6 +49,32 @@ TokenHosts = Annotated[
     list[str] | None,
     typer.Option("--token-host", metavar="HOST", help="A token server that may see the credentials; repeat for more."),
 ]
+Username = Annotated[
+    str | None,
+    typer.Option("--username", envvar="BUNDLER_REGISTRY_USERNAME", help="User name there; needs --password."),
+]
+Password = Annotated[
+    str | None,
+    typer.Option("--password", envvar="BUNDLER_REGISTRY_PASSWORD", help="Password there; needs --username."),
+]
+"""Not BUNDLER_PASSWORD, which is a signing key's and must reach no registry."""
+RegistryToken = Annotated[
+    str | None, typer.Option("--registry-token", metavar="TOKEN", help="Bearer token for the registry, sent as it is.")
+]
+NoCreds = Annotated[bool, typer.Option("--no-creds", help="Use no credentials, wherever some may be kept.")]
+RetryTimes = Annotated[
+    int | None, typer.Option("--retry-times", min=0, metavar="N", help="Retries of a request that failed. [default: 4]")
+]
+RetryDelay = Annotated[
+    str | None,
+    typer.Option("--retry-delay", metavar="TIME", help="Wait so long between retries, as 2s or 1m. [default: growing]"),
+]
+SharedBlobDir = Annotated[
+    Path | None, typer.Option("--shared-blob-dir", help="Directory of blobs that several OCI layouts share.")
+]
+DaemonHost = Annotated[
+    str | None, typer.Option("--daemon-host", metavar="HOST", help="Docker daemon to talk to. [default: DOCKER_HOST]")
+]
 StoreDir = Annotated[
     Path | None, typer.Option("--store", help="The store's directory. [default: in the user's data directory]")
 ]
@@ -57,6 +86,14 @@ PasswordFd = Annotated[
     int | None, typer.Option("--password-fd", min=0, help="File descriptor to read the password from.")
 ]
 
+BundleKeys = Annotated[
+    list[Path] | None, typer.Option("--bundle-key", help="Public key whose bundles are trusted, for a bundle: source.")
+]
+UnsafeBundle = Annotated[
+    bool, typer.Option("--unsafe-no-signature", help="Take an unsigned bundle as a source. Anyone could have made it.")
+]
+
+GLOBALS = "bundler.surroundings"
 SAID_ONLY = ("--help", "--version", "--unsafe-no-signature", "--allow-expired")
 """Options that the environment can't set: a check is only given up by saying so."""
 DEFAULT_JOBS = 4
@@ -89,23 +126,95 @@ def access(
     cert_dir: Path | None,
     tls_verify: Truth | None,
     token_hosts: Sequence[str] | None = None,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    registry_token: str | None = None,
+    no_creds: bool = False,
+    retry_times: int | None = None,
+    retry_delay: str | None = None,
+    shared_blob_dir: Path | None = None,
+    daemon_host: str | None = None,
+    demand: Demand | None = None,
 ) -> Access:
-    """The registry options of one side."""
-    from bundler.journey.ends import Access
+    """The registry options of one side. Raises :class:`ConfigError` where they exclude each other."""
+    from bundler.journey.access import Access
+
+    if (username is None) != (password is None):
+        raise ConfigError("--username and --password need each other")
+    given = [
+        option
+        for option, is_given in (
+            ("--creds", creds is not None),
+            ("--username", username is not None),
+            ("--registry-token", registry_token is not None),
+            ("--no-creds", no_creds),
+        )
+        if is_given
+    ]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} exclude each other")
+    return Access(
+        authfile,
+        _credentials(creds, username, password, registry_token),
+        cert_dir,
+        None if tls_verify is None else tls_verify is Truth.TRUE,
+        tuple(token_hosts or ()),
+        anonymous=no_creds,
+        attempts=None if retry_times is None else retry_times + 1,
+        delay=None if retry_delay is None else duration(retry_delay, "--retry-delay"),
+        shared_blob_dir=shared_blob_dir,
+        daemon_host=daemon_host,
+        demand=demand,
+    )
+
+
+def _credentials(
+    creds: str | None, username: str | None, password: str | None, registry_token: str | None
+) -> Credentials | None:
     from bundler.transports.docker.credentials import Credentials
 
-    credentials = None
+    if registry_token is not None:
+        return Credentials(registry_token=registry_token)
     if creds is not None:
-        user, colon, password = creds.partition(":")
-        if not user:
+        username, colon, password = creds.partition(":")
+        if not username:
             raise ConfigError("--creds: there is no user name in it", hint="write USER:PASSWORD")
         if not colon:
             if not sys.stdin.isatty():
                 raise ConfigError("--creds: no password, and no terminal to ask on", hint="write USER:PASSWORD")
-            password = _typed(f"Password of {user}")
-        credentials = Credentials(user, password)
-    verify = None if tls_verify is None else tls_verify is Truth.TRUE
-    return Access(authfile, credentials, cert_dir, verify, tuple(token_hosts or ()))
+            password = _typed(f"Password of {username}")
+    return None if username is None else Credentials(username, password or "")
+
+
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def duration(text: str, what: str) -> float:
+    """Seconds, of a time as Go's programs take it: ``1m30s``, ``500ms``."""
+    if not _DURATION.fullmatch(text):
+        raise ConfigError(f"{what}: {text!r} is not a time", hint="write it like 30s, 1m30s or 500ms")
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", text))
+
+
+def bundle_demand(keys: list[Path] | None, *, unsafe: bool) -> Demand | None:
+    """What bundles that are sources must satisfy; None if nothing was said, and then none is opened."""
+    if not keys and not unsafe:
+        return None
+    from datetime import UTC, datetime
+
+    from bundler.journey.far import Demand
+
+    return Demand.of(tuple(keys or ()), 1, now=datetime.now(UTC), unsafe=unsafe)
+
+
+def globals_of(ctx: typer.Context) -> Surroundings:
+    """What was said before the command's name, and holds for the whole run."""
+    from bundler.journey.access import Surroundings
+
+    found: Surroundings = ctx.meta.get(GLOBALS) or Surroundings()
+    return found
 
 
 def store_directory(given: Path | None) -> Path:
@@ -117,7 +226,7 @@ def store_directory(given: Path | None) -> Path:
     return user_data_path("bundler") / "store"
 
 
-def password_from(file: Path | None, descriptor: int | None) -> Password:
+def password_from(file: Path | None, descriptor: int | None) -> KeyPassword:
     """How a key's password is got when it is needed: file, descriptor, environment, or prompt."""
 
     def ask() -> bytes:

@@ -171,7 +171,9 @@ CASES: dict[str, tuple[int, Callable[[Workshop], AbstractContextManager[list[str
     ),
     "UNSUP: a transport": (
         8,
-        lambda p: plain(p, "lock", "list.txt", prepare=lambda p: (p.folder / "list.txt").write_text("dir:somewhere\n")),
+        lambda p: plain(
+            p, "lock", "list.txt", prepare=lambda p: (p.folder / "list.txt").write_text("ostree:somewhere\n")
+        ),
     ),
     "STORE: no layout": (
         9,
@@ -440,3 +442,29 @@ def test_show_completion(tmp_path: Path) -> None:
     said = ended(process("--show-completion", "bash", cwd=tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"))
     assert said.code == 0
     assert "complete -o default -F" in said.out
+
+
+def test_options_before_the_command_that_take_a_value() -> None:
+    root = typer.main.get_command(application.application("init"))
+    valued = {
+        name
+        for parameter in root.params
+        for name in parameter.opts
+        if name.startswith("--") and not getattr(parameter, "is_flag", False) and not parameter.is_eager
+    }
+    assert valued == application.VALUED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["inspect", "x"], "inspect"),
+        (["--override-os", "linux", "inspect", "x"], "inspect"),
+        (["--override-os=linux", "-q", "copy"], "copy"),
+        (["--tmpdir", "/x", "--debug", "sync"], "sync"),
+        (["--version"], ""),
+        ([], ""),
+    ],
+)
+def test_the_command_among_the_arguments(arguments: list[str], name: str) -> None:
+    assert application._command_in(arguments) == name

@@ -381,7 +381,7 @@ def test_credentials_in_an_argument_are_not_echoed(place: Workshop, bundler: Ter
     write_manifest(place.folder, "  - a.example/x:1\n  - b.example/y:1\n")
     said = bundler("lock", "bundle.yaml", "--creds", "ann:s3cret", expect=2)
     assert "s3cret" not in said.out + said.err
-    said = bundler("push", "out", "--key", "release.pub", "--to", "dir:x", "--creds", "ann:s3cret", expect=8)
+    said = bundler("push", "out", "--key", "release.pub", "--to", "ostree:x", "--creds", "ann:s3cret", expect=8)
     assert "s3cret" not in said.out + said.err
     assert KEY_PASSWORD.decode() not in said.out + said.err
 

@@ -56,7 +56,8 @@ def test_every_option_has_its_variable_the_same_in_every_command() -> None:
             if long is None or long in SAID_ONLY:
                 assert not parameter.envvar, path
             else:
-                assert parameter.envvar == "BUNDLER_" + long[2:].upper().replace("-", "_"), path
+                start = "BUNDLER_REGISTRY_" if long in ("--username", "--password") else "BUNDLER_"
+                assert parameter.envvar == start + long[2:].upper().replace("-", "_"), path
                 assert seen.setdefault(long, parameter.envvar) == parameter.envvar
     assert {"--tls-verify", "--store", "--key", "--json", "--progress", "--volume-size"} <= seen.keys()
 
@@ -176,3 +177,15 @@ def test_ctrl_c_at_a_prompt_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("typer.prompt", aborted)
     with pytest.raises(KeyboardInterrupt):
         new_password(None, None)
+
+
+def test_a_signing_key_s_password_is_no_registry_s() -> None:
+    tree = with_environment(typer.main.get_command(application.application()))
+    readers = {
+        (*path, name)
+        for path, command in every_command(tree)
+        for parameter in command.params
+        for name in parameter.opts
+        if parameter.envvar == "BUNDLER_PASSWORD"
+    }
+    assert readers == set()
