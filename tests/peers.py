@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ needs = pytest.mark.peer
 """``@needs("skopeo", "docker-registry")``: the programs, found on PATH, that a test cannot do without."""
 
 REQUIRED = "BUNDLER_CI_PEERS"
+OPTIONAL = ("skopeo-current",)
+"""Peers that CI can't install everywhere: a test without them is skipped, never failed."""
 _LISTENING = re.compile(r"listening on [^ \"]*?:(\d+)")
 
 
@@ -61,7 +64,7 @@ def demand(*names: str, required: bool | None = None) -> None:
     required = rule == "1" if required is None else required
     for name in names if rule == "0" else missing(names):
         reason = f"needs the program {name}, which is not on PATH"
-        if required:
+        if required and name not in OPTIONAL:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 
@@ -117,6 +120,11 @@ def bundler_path() -> Path:
 def skopeo(*args: str | Path, **options: Any) -> str:
     """``skopeo`` without the machine's signature policy."""
     return run("skopeo", "--insecure-policy", *args, **options)
+
+
+def skopeo_current(*args: str | Path, **options: Any) -> str:
+    """The same of a newer skopeo than Debian's, where one is on PATH under this name."""
+    return run("skopeo-current", "--insecure-policy", *args, **options)
 
 
 def umoci(*args: str | Path, **options: Any) -> str:
@@ -208,6 +216,75 @@ def docker_registry(
     finally:
         process.terminate()
         process.wait(10)
+
+
+@dataclass(frozen=True, slots=True)
+class Podman:
+    """podman with a storage of its own, in ``root``; ``url`` is where its service listens, if it runs."""
+
+    root: Path
+
+    @property
+    def socket(self) -> Path:
+        """The service's socket."""
+        return self.root / "s.sock"
+
+    @property
+    def url(self) -> str:
+        """The socket, as the value of DOCKER_HOST."""
+        return f"unix://{self.socket}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A home of its own."""
+        return {"HOME": str(self.root), "TMPDIR": str(self.root)}
+
+    def command(self, *args: str | Path) -> list[str]:
+        """``podman`` on this storage."""
+        storage = ["--root", f"{self.root}/root", "--runroot", f"{self.root}/run", "--storage-driver", "vfs"]
+        return ["podman", *storage, *map(str, args)]
+
+    def __call__(self, *args: str | Path, **options: Any) -> str:
+        """Run it; ``options`` are those of :func:`run`."""
+        return run(*self.command(*args), env=self.env, **options)
+
+    def inspect(self, image: str) -> dict[str, Any]:
+        """What it says of an image."""
+        found: list[dict[str, Any]] = json.loads(self("image", "inspect", image))
+        return found[0]
+
+
+@contextmanager
+def podman() -> Iterator[Podman]:
+    """podman with an empty storage, under a short path: it wants a run root of at most 50 characters."""
+    demand("podman")
+    with TemporaryDirectory(prefix="pod") as short:
+        yield Podman(Path(short))
+
+
+@contextmanager
+def podman_service() -> Iterator[Podman]:
+    """The same with its service, which answers Docker's Engine API at ``url``."""
+    with podman() as made:
+        log = made.root / "log.txt"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                made.command("system", "service", "--time=0", made.url),
+                env={**{name: value for name, value in os.environ.items() if not hidden(name)}, **made.env},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        try:
+            end = time.monotonic() + 30
+            while not made.socket.exists():
+                assert process.poll() is None, f"podman ended at once:\n{log.read_text()}"
+                assert time.monotonic() < end, f"podman does not listen after 30 s:\n{log.read_text()}"
+                time.sleep(0.05)
+            yield made
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def _wait_for(

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import chain, fast, ours
+from tests.benchmarks import between, chain, fast, ours
 from tests.benchmarks.ground import Ground, prepared
 from tests.benchmarks.measure import Cost
 from tests.benchmarks.table import Step, rendered, write_json
@@ -30,6 +30,11 @@ TARGETS = {
     "pull, the fastest": (CRANE, 1.0),
     "registry to archive": (IMGPKG, 1.1),
     "archive to registry": (IMGPKG, 1.1),
+    **{
+        between.row(step, peer): (peer, target)
+        for peer in between.PEERS
+        for step, target in (("copy, each", 0.6), ("sync", 0.4), ("sync again", 1.0))
+    },
     "--help": ("", 0.25),
     "first request": ("", 0.35),
     "plan 2,000 images": ("", 2.0),
@@ -111,6 +116,35 @@ def fast_journey(ground: Ground, found: Measurements) -> None:
         shutil.rmtree(work)
 
 
+def skopeo_between(ground: Ground, found: Measurements) -> None:
+    """skopeo from registry to registry, each version that is installed."""
+    for peer, program in between.programs().items():
+        for step, cost in _between(ground, program).items():
+            found.note(between.row(step, peer), peer=cost)
+
+
+def ours_between(ground: Ground, found: Measurements) -> None:
+    """bundler from registry to registry, against each of them."""
+    for step, cost in _between(ground, between.ours()).items():
+        for peer in between.programs():
+            found.note(between.row(step, peer), ours=cost)
+
+
+def _between(ground: Ground, program: str) -> dict[str, Cost]:
+    costs = {}
+    work, env = between.fresh_home(ground, "copy")
+    with ground.far() as far:
+        costs["copy, each"] = between.copy_each(ground, program, work, env, far)
+    shutil.rmtree(work)
+    work, env = between.fresh_home(ground, "sync")
+    between.write_list(ground, work)
+    with ground.far() as far:
+        costs["sync"] = between.sync(program, work, env, far)
+        costs["sync again"] = between.sync(program, work, env, far)
+    shutil.rmtree(work)
+    return costs
+
+
 def start_ups(ground: Ground, found: Measurements) -> None:
     """What has no peer: start-up, and planning."""
     work = ground.fresh("starts")
@@ -125,6 +159,8 @@ JOURNEYS: dict[str, Callable[[Ground, Measurements], None]] = {
     "chain": chain_journey,
     "ours": our_journey,
     "fast": fast_journey,
+    "skopeo-between": skopeo_between,
+    "ours-between": ours_between,
     "starts": start_ups,
 }
 

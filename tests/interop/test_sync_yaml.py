@@ -16,7 +16,7 @@ import pytest
 
 from bundler.content import silent
 from bundler.errors import ConfigError
-from bundler.journey.ends import Access
+from bundler.journey.access import Access
 from bundler.journey.near import make_lock, open_run
 from tests.peers import DockerRegistry, attempt, demand, docker_registry, needs, skopeo
 
