@@ -86,8 +86,15 @@ def _too_deep(filename: str, at: Any) -> BundlerError:
     return LimitError(f"{filename}:{at.start_mark.line + 1}: nested more than {MAX_DEPTH} deep")
 
 
-def _explained(problem: Any, filename: str) -> ConfigError:
+def _explained(problem: Any, filename: str) -> BundlerError:
     mark = problem.problem_mark or problem.context_mark
     place = f"{filename}:{mark.line + 1}" if mark is not None else filename
+    if is_too_deep(problem):
+        return LimitError(f"{place}: nested more than {MAX_DEPTH} deep")
     said = ", ".join(str(part) for part in (problem.context, problem.problem) if part)
     return ConfigError(f"{place}: not YAML: {quoted(said)}")
+
+
+def is_too_deep(problem: Any) -> bool:
+    """Whether the parser itself refused a nesting, as newer ones do before the events that are counted here."""
+    return "nesting depth" in str(problem.problem or "")
