@@ -356,3 +356,20 @@ class TestNew:
         with pytest.raises(DiskError, match="write"), new_tarball(tmp_path / "a.tar") as made:
             made.whole = True
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
+def test_a_name_that_is_no_name(tmp_path: Path, kind: bytes) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        member = tarfile.TarInfo("x" * 5000 if kind == tarfile.REGTYPE else "x")
+        member.type, member.linkname = kind, "" if kind == tarfile.REGTYPE else "y" * 5000
+        archive.addfile(member)
+    with pytest.raises(ArchiveError, match="a name of more than 1024"):
+        Tarball.open(str(tmp_path / "a.tar"))
+
+
+def test_a_link_in_a_circle_is_no_place_for_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError, match="leads nowhere"), new_tarball(tmp_path / "loop"):
+        pass
+    assert (tmp_path / "loop").is_symlink()
