@@ -148,7 +148,7 @@ def test_same_output(case: str, pair: Pair, near: DockerRegistry) -> None:
     *words, name = (COMMANDS | CURRENT_COMMANDS)[case].split()
     tag = "" if "list-tags" in words else ":1"
     pair(*words, "--tls-verify=false", f"docker://{near.host}/team/{name}{tag}")
-    if words[-1] == "inspect" and not pair.is_current:
+    if "inspect" in words and not {"--raw", "--config"} & set(words) and not pair.is_current:
         assert without_layers_data(pair.ours.out) == without_layers_data(pair.theirs.out)
     else:
         assert pair.ours.out == pair.theirs.out
@@ -207,9 +207,8 @@ WRONG = ["{{.Nonsense}}", "{{.os}}", "{{.Os", "{{nonsense .Os}}", "{{end}}", "{{
 
 @pytest.mark.parametrize("template", [*TEMPLATES, *CURRENT_TEMPLATES])
 def test_templates(template: str, pair: Pair, near: DockerRegistry) -> None:
-    if not pair.is_current and (
-        template in CURRENT_TEMPLATES or template == "json" or "tab" in template or r"\t" in template
-    ):
+    other = template == "json" or any(part in template for part in ("tab", "{{range .}}", "{{-", "\\t", "\\n"))
+    if not pair.is_current and (template in CURRENT_TEMPLATES or other):
         pytest.skip("Debian's skopeo has other columns, and neither these functions nor LayersData")
     pair("inspect", "--tls-verify=false", "--format", template, f"docker://{near.host}/team/labelled:1")
     assert pair.ours.out == pair.theirs.out
@@ -218,7 +217,7 @@ def test_templates(template: str, pair: Pair, near: DockerRegistry) -> None:
 @pytest.mark.parametrize("name", ["labelled", "full", "docker-bare"])
 @pytest.mark.parametrize("template", [*CONFIG_TEMPLATES, *CURRENT_CONFIG_TEMPLATES])
 def test_templates_of_a_config(template: str, name: str, pair: Pair, near: DockerRegistry) -> None:
-    if not pair.is_current and (name == "full" or template in CURRENT_CONFIG_TEMPLATES):
+    if not pair.is_current and (name == "full" or template in CURRENT_CONFIG_TEMPLATES or ".Platform" in template):
         pytest.skip("Debian's skopeo has an older specification's config")
     pair("inspect", "--config", "--tls-verify=false", "-f", template, f"docker://{near.host}/team/{name}:1")
     assert pair.ours.out == pair.theirs.out
