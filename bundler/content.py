@@ -12,17 +12,18 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, wait
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from bundler.errors import DigestError, LimitError, NotFoundError, UploadLostError
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest, algorithm_of, hasher, hex_of
 from bundler.oci.strict_json import MANIFEST_CAP
 
+Result = TypeVar("Result")
 Buffer = bytes | bytearray | memoryview
 """A run of bytes. Whoever yields one may reuse its memory: be done with it before asking for the next."""
 
@@ -320,7 +321,14 @@ def copy_all(jobs: Iterable[Job], *, executor: Executor, observer: Observer = si
             raise _StoppedError
         observer(event)
 
-    futures = [executor.submit(copy, job, observer=watch) for job in jobs]
+    return Counter(settled([executor.submit(copy, job, observer=watch) for job in jobs], stop))
+
+
+def settled(futures: Sequence[Future[Result]], stop: threading.Event) -> list[Result]:
+    """What several pieces of work made, in their order, once none of them runs any more.
+
+    The first failure, or an interrupt, sets ``stop``, at which those that are under way end; then it is raised.
+    """
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
@@ -331,4 +339,4 @@ def copy_all(jobs: Iterable[Job], *, executor: Executor, observer: Observer = si
         for future in futures:
             future.cancel()
         wait(futures)
-    return Counter(future.result() for future in futures)
+    return [future.result() for future in futures]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, wait
+from concurrent.futures import Executor
 from typing import TypeVar
 
-from bundler.content import Buffer
+from bundler.content import Buffer, settled
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -40,15 +40,4 @@ def together(
                 raise _StoppedError
             yield chunk
 
-    futures = [executor.submit(work, item, running) for item in items]
-    try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            if future.done() and not future.cancelled() and future.exception() is not None:
-                future.result()
-    finally:
-        stop.set()
-        for future in futures:
-            future.cancel()
-        wait(futures)
-    return tuple(future.result() for future in futures)
+    return tuple(settled([executor.submit(work, item, running) for item in items], stop))

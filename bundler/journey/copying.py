@@ -18,7 +18,7 @@ from bundler.errors import ConfigError, UnsupportedError, quoted
 from bundler.journey.ends import Ends
 from bundler.journey.fitting import Wanted, as_usual, choose, fit
 from bundler.journey.landing import Landing, landing
-from bundler.journey.signatures_carried import check_keeps, keep_signatures, signatures_of
+from bundler.journey.signatures_carried import check_keeps, keep_signatures, made_ready, signatures_of
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.oci.reference import check_tag, parse_reference, split_transport
@@ -85,8 +85,9 @@ def copy(
         key = place.reference.repository if place.reference is not None else to
         origin = _neighbour(image, place)
         loads = [Shipment(image, made.root, key, each, made.children, origin=origin) for each in names]
+        beside = made_ready(place.target, made, signatures, orders.signer, observer)
         done = deliver(lambda _: made.source, loads, lambda _: place.target, executor=executor, observer=observer)
-        keep_signatures(place.target, made, signatures, orders.signer, observer)
+        keep_signatures(place.target, beside)
         return Copied(made.root, done.outcomes, made.changes)
 
 

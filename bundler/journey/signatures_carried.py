@@ -47,12 +47,15 @@ def check_keeps(target: Target, signatures: Signatures, signer: Signer | None, w
         )
 
 
-def keep_signatures(
+def made_ready(
     target: Target, made: Fitted, signatures: Signatures, signer: Signer | None, observer: Observer
-) -> None:
-    """Carry those that are about what arrived, name those that no longer apply, and add the signer's own."""
+) -> list[tuple[Descriptor, list[bytes]]]:
+    """What ``target`` is to keep beside each manifest, the signer's own included, before anything is delivered.
+
+    Those that no longer apply are left out, and named. Raises what signing raises.
+    """
     if not isinstance(target, Signable):
-        return
+        return []
     roots = [
         each
         for each in _roots(made.source, made.root)
@@ -62,12 +65,20 @@ def keep_signatures(
     for digest, lost in signatures.items():
         if digest not in arrived:
             observer(Note(f"{len(lost)} signatures of {digest} no longer apply, as it is not what arrived: left out"))
+    ready = []
     for each in roots:
         kept = list(signatures.get(each.digest, ()))
         if signer is not None:
             kept.append(signer.sign(read(made.source, each)))
-        if kept:
-            target.put_signatures(each, kept)
+        ready.append((each, kept))
+    return ready
+
+
+def keep_signatures(target: Target, ready: Sequence[tuple[Descriptor, Sequence[bytes]]]) -> None:
+    """Put what was made ready beside the manifests, which are there now."""
+    for root, signatures in ready:
+        if signatures and isinstance(target, Signable):
+            target.put_signatures(root, signatures)
 
 
 def _roots(source: Source, root: Descriptor) -> list[Descriptor]:

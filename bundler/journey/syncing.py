@@ -18,7 +18,7 @@ from bundler.convert import Recipe
 from bundler.errors import BundlerError, ConfigError, quoted
 from bundler.journey.destinations import Destination, Held
 from bundler.journey.fitting import Chosen, Fitted, Instances, Wanted, as_usual, choose, fit
-from bundler.journey.signatures_carried import Signatures, check_keeps, keep_signatures, signatures_of
+from bundler.journey.signatures_carried import check_keeps, keep_signatures, made_ready, signatures_of
 from bundler.journey.sync_list import Item
 from bundler.medium import Peeking, Signed
 from bundler.oci import mediatype
@@ -149,8 +149,7 @@ class _Ready:
     load: Shipment
     berth: Shipment
     made: Fitted
-    signatures: Signatures
-    signer: Signer | None
+    beside: Sequence[tuple[Descriptor, Sequence[bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +207,7 @@ class _Hands:
             observer=self.observer,
         )
         for each in ready:
-            target = self.destination.target(each.berth.repository)
-            keep_signatures(target, each.made, each.signatures, each.signer, self.observer)
+            keep_signatures(self.destination.target(each.berth.repository), each.beside)
         self.destination.keep((each.load.repository, each.load.root) for each in ready if each.load.tag is None)
         done.outcomes += delivery.outcomes
         done.copied += len(delivery.delivered)
@@ -233,7 +231,8 @@ class _Hands:
         key = self.destination.berth(replace(seen.entry.load, root=seen.chosen.root)).repository
         try:
             signatures = {} if rules.remove_signatures else signatures_of(item.source, seen.chosen.root)
-            check_keeps(self.destination.target(key), signatures, rules.signer, item.image)
+            target = self.destination.target(key)
+            check_keeps(target, signatures, rules.signer, item.image)
             made = fit(
                 item.source,
                 seen.chosen,
@@ -244,12 +243,13 @@ class _Hands:
                 observer=self.observer,
                 what=item.image,
             )
+            beside = made_ready(target, made, signatures, self.signer_of(item), self.observer)
         except BundlerError as problem:
             raise problem.about(quoted(item.image)) from problem
         for change in made.changes:
             self.observer(Note(f"{quoted(item.image)}: {change}"))
         load = replace(seen.entry.load, root=made.root, chosen=made.children)
-        return _Ready(load, self.destination.berth(load), made, signatures, self.signer_of(item))
+        return _Ready(load, self.destination.berth(load), made, beside)
 
 
 def surplus(entries: Sequence[Entry], landed: Mapping[str, Digest], destination: Destination) -> list[Held]:

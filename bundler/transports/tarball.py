@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import posixpath
 import tarfile
-import tempfile
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +27,7 @@ from bundler.content import CHUNK, Buffer
 from bundler.convert.compression import plain, sniffed
 from bundler.errors import ArchiveError, ConfigError, LimitError, NotFoundError, ProtocolError, disk_error, quoted
 from bundler.store.directory import Directory, disk, temporary_name
+from bundler.transports.spool import spooled
 
 MAX_MEMBERS = 200_000
 MAX_HEADER = 1 << 20
@@ -225,20 +225,12 @@ def _decompressed(path: str, file: IO[bytes], tmp: Path | None) -> IO[bytes]:
             yield chunk
 
     try:
-        made: IO[bytes] = tempfile.TemporaryFile(dir=tmp, prefix="bundler-")  # noqa: SIM115  # the caller's to close
-        try:
-            with file, closing(plain(chunks(), what=quoted(path))) as pieces:
-                for piece in pieces:
-                    made.write(piece)
-            made.flush()
-        except BaseException:
-            made.close()
-            raise
+        with file, closing(plain(chunks(), what=quoted(path))) as pieces:
+            return spooled(pieces, tmp=tmp, what=quoted(path))
     except ProtocolError as problem:
         raise ArchiveError(str(problem), hint="copy the archive again") from None
     except OSError as problem:
         raise disk_error(problem, f"decompress {quoted(path)}") from problem
-    return made
 
 
 class NewTarball:

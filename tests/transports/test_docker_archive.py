@@ -36,8 +36,8 @@ from bundler.medium import Choosy, Remade
 from bundler.oci import mediatype
 from bundler.oci.digest import digest_of, hex_of
 from bundler.oci.manifest import parse_manifest
-from bundler.transports import docker_archive
-from bundler.transports.docker_archive import Archive, NewArchive, open_source, open_target, split, spool, writing
+from bundler.transports import docker_archive, spool
+from bundler.transports.docker_archive import Archive, NewArchive, open_source, open_target, split, writing
 from tests.images import Image, Part, artifact, image, index, layer, part, tarball
 from tests.memory import Memory
 from tests.suites import OpenSource, SourceSuite

@@ -394,7 +394,7 @@ FAILING = {
 def test_a_helper_that_does_not_keep(
     home: Home, monkeypatch: pytest.MonkeyPatch, script: str, error: type[BundlerError]
 ) -> None:
-    monkeypatch.setattr(keepers, "HELPER_SECONDS", 0.5)
+    monkeypatch.setattr(credentials, "HELPER_SECONDS", 0.5)
     home.write(before := {"credHelpers": {"r.example": "safe"}, "auths": OTHERS})
     home.helper("safe", script)
     with pytest.raises(error, match="docker-credential-safe") as refused:
@@ -418,7 +418,3 @@ def test_passwords_are_in_no_argument_of_a_helper(home: Home) -> None:
     home.store("r.example")
     assert home.heard("args") == ["store"]
     assert ANN.password not in home.told.with_suffix(".env").read_text()
-
-
-def test_the_two_sides_agree_on_names_of_helpers() -> None:
-    assert keepers._NAME.pattern == credentials._NAME.pattern

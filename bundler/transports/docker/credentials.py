@@ -28,6 +28,8 @@ HELPER_SECONDS = 60.0
 HUB_SERVER = "https://index.docker.io/v1/"
 """The name under which docker keeps Docker Hub's credentials."""
 
+HELPER = "docker-credential-"
+"""How the names of helper programs start."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TOKEN_USER = "<token>"  # noqa: S105 - the user name by which a helper says that the secret is an identity token
 
@@ -121,20 +123,41 @@ def ask_helper(name: str, server: str, *, environ: Mapping[str, str], what: str)
     ``what`` names the file and entry that asked for the helper. Raises :class:`ConfigError` if the helper's name is no
     plain name or it is not installed, :class:`AuthError` if it fails, takes too long or answers nonsense.
     """
+    done = run_helper(name, "get", server.encode(), environ=environ, what=what, otherwise="give --creds")
+    if done.returncode != 0:
+        message = done.stdout[:1000].decode("utf-8", "replace").strip()
+        if "credentials not found" in message.lower():
+            return None
+        first = message.splitlines()[0] if message else "without a message"
+        program = f"{HELPER}{name}"
+        raise AuthError(f"{what}: {program} failed for {quoted(server)} (exit {done.returncode}): {quoted(first)}")
+    return _answer(done.stdout, f"{what}: answer of {HELPER}{name}")
+
+
+def run_helper(
+    name: str, verb: str, message: bytes, *, environ: Mapping[str, str], what: str, otherwise: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """What became of ``docker-credential-NAME VERB``, given ``message`` on stdin, whatever its status.
+
+    ``otherwise`` is what else can be done where it is not installed. Raises :class:`ConfigError` if the name is no plain
+    name or there is no such program, and :class:`AuthError` if it takes too long.
+    """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{what}: {quoted(name)!r} is not the name of a credential helper")
-    program = f"docker-credential-{name}"
+    program = f"{HELPER}{name}"
     path = shutil.which(program, path=environ.get("PATH", ""))
     if path is None:
+        or_else = f", or {otherwise}" if otherwise else ""
         raise ConfigError(
             f"{what}: the credential helper {program} is not installed",
-            hint=f"install {program}, remove it from the file, or give --creds",
+            hint=f"install {program}, or remove it from the file{or_else}",
         )
+    hint = None if otherwise else "see to the helper"
     try:
         # Helpers report on stdout; what some print on stderr besides may hold secrets.
-        done = subprocess.run(
-            [path, "get"],
-            input=server.encode(),
+        return subprocess.run(
+            [path, verb],
+            input=message,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(environ),
@@ -142,16 +165,9 @@ def ask_helper(name: str, server: str, *, environ: Mapping[str, str], what: str)
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise AuthError(f"{what}: {program} gave no answer within {HELPER_SECONDS:g} s") from None
+        raise AuthError(f"{what}: {program} gave no answer within {HELPER_SECONDS:g} s", hint=hint) from None
     except OSError as problem:
-        raise AuthError(f"{what}: {program} could not be started: {problem.strerror or problem}") from None
-    if done.returncode != 0:
-        message = done.stdout[:1000].decode("utf-8", "replace").strip()
-        if "credentials not found" in message.lower():
-            return None
-        first = message.splitlines()[0] if message else "without a message"
-        raise AuthError(f"{what}: {program} failed for {quoted(server)} (exit {done.returncode}): {quoted(first)}")
-    return _answer(done.stdout, f"{what}: answer of {program}")
+        raise AuthError(f"{what}: {program} could not be started: {problem.strerror or problem}", hint=hint) from None
 
 
 def _answer(raw: bytes, what: str) -> Credentials | None:

@@ -23,7 +23,7 @@ from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import HEX_LENGTHS, Digest, algorithm_of, digest_of, hasher, is_digest, parse_digest
 from bundler.oci.reference import parse_reference
 from bundler.oci.strict_json import MANIFEST_CAP, Fields, loads, spellings
-from bundler.transports.docker_archive.spool import spooled
+from bundler.transports.spool import spooled
 from bundler.transports.tarball import Member, Tarball
 
 MANIFEST = "manifest.json"
