@@ -113,7 +113,7 @@ def inspect(
         if config:
             document = inspecting.config_document(source, seen, what=image)
         else:
-            repository, tags = _named(image, ends, console, no_tags=no_tags)
+            repository, tags = _named(ends.meant(image), ends, console, no_tags=no_tags)
             document = inspecting.inspect(source, seen, name=repository, tags=tags, what=image)
     if template is None:
         console.result(go_json(document, 4))
@@ -132,7 +132,7 @@ def _named(image: str, ends: Ends, console: Console, *, no_tags: bool) -> tuple[
     if no_tags or reference is None:
         return name, []
     try:
-        return name, tags_of(ends.repository(reference))
+        return name, tags_of(ends.reading(reference))
     except (AuthError, NotFoundError):  # some registries let nobody list tags, or can't
         console.say(f"{name}: its tags may not be listed")
         return name, None

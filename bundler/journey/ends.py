@@ -71,6 +71,7 @@ class Ends:
         self._registries: dict[tuple[str, bool, bool], Registry] = {}
         self._opened: dict[tuple[str, str], Source] = {}
         self._read: dict[Reference, Source] = {}
+        self._meant: dict[str, str] = {}
         self._conf: Config | None = None
         self._places: Places | None = None
 
@@ -133,8 +134,14 @@ class Ends:
             except (AuthError, NetworkError, NotFoundError) as problem:
                 self.observer(Note(f"{problem}; looking elsewhere for {quoted(name)}"))
             else:
+                self._meant[name] = candidate
                 return source, identifier
+        self._meant[name] = candidates[-1]
         return self._source("docker", candidates[-1])
+
+    def meant(self, image: str) -> str:
+        """The name under which the source of ``image`` was opened: a short one in full."""
+        return f"docker://{self._meant[image]}" if image in self._meant else image
 
     def _source(self, transport: str, rest: str) -> tuple[Source, str]:
         if transport == "docker":

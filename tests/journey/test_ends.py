@@ -158,6 +158,8 @@ def test_a_short_name_without_a_transport_means_its_alias(tmp_path: Path) -> Non
     conf.write_text('[aliases]\n"nginx" = "reg.example/library/nginx"\n')
     ends = Ends(Access(), surroundings=Surroundings(registries_conf=conf))
     assert repository_name(ends.source("nginx:1")[0]) == "reg.example/library/nginx"
+    assert ends.meant("nginx:1") == "docker://reg.example/library/nginx:1"
+    assert ends.meant("docker://nginx:1") == "docker://nginx:1"
     assert repository_name(ends.source("docker://nginx:1")[0]) == "docker.io/library/nginx"
 
 
