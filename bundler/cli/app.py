@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -142,6 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal may know fewer characters than names have
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_DFL:
+            signal.signal(each, _terminate)
+    _allow_files()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -153,6 +158,24 @@ def _interrupt(*_: object) -> NoReturn:
     signal.signal(signal.SIGINT, _cut_off)
     _lose_patience(INTERRUPTED)
     raise KeyboardInterrupt
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    """Unwind as after an interrupt, so that nothing half written stays beside the operator's files."""
+    signal.signal(number, signal.SIG_DFL)
+    _lose_patience(128 + number)
+    sys.stderr.write(INTERRUPTED_TEXT)
+    raise SystemExit(128 + number)
+
+
+def _allow_files() -> None:
+    """As many open files as the system lets us have: a sync into directories holds one for each image."""
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != most:
+        with suppress(ValueError, OSError):  # some systems name a limit that they don't allow
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _lose_patience(status: int) -> None:

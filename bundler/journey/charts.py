@@ -131,6 +131,18 @@ def _is_wanted(inner: str) -> bool:
     return parts[-1] in ("Chart.yaml", "values.yaml") or ("templates" in parts and inner.endswith(_WANTED))
 
 
+def _leading_out(root: Path) -> str | None:
+    """A link in a chart's directory that leads out of it, if there is one."""
+    real = os.path.realpath(root)
+    for folder, below, names in os.walk(root, followlinks=False):
+        for name in (*below, *names):
+            path = Path(folder) / name
+            target = os.path.realpath(path) if path.is_symlink() else real
+            if target != real and not target.startswith(f"{real}/"):
+                return path.relative_to(root).as_posix()
+    return None
+
+
 def helm() -> str | None:
     """Where Helm is installed, if it is."""
     return shutil.which("helm")
@@ -141,6 +153,8 @@ def render(chart: Path, *, values: Sequence[Path] = (), patience: float = HELM_T
     program = helm()
     if program is None:
         return Rendered(problem="helm is not installed")
+    if chart.is_dir() and (link := _leading_out(chart)) is not None:
+        return Rendered(problem=f"helm would follow {quoted(link)}, a link that leads out of the chart")
     command = [program, "template", "release", str(chart.absolute()), "--include-crds=false"]
     command += [word for path in values for word in ("--values", str(path.absolute()))]
     with tempfile.TemporaryDirectory(prefix="bundler-helm-") as home:

@@ -468,3 +468,23 @@ def test_options_before_the_command_that_take_a_value() -> None:
 )
 def test_the_command_among_the_arguments(arguments: list[str], name: str) -> None:
     assert application._command_in(arguments) == name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals) -> None:
+    write_layout(tmp_path / "layout", IMAGES)
+    code = (
+        "import os, signal, sys\n"
+        "from bundler.cli import main\n"
+        "from bundler.transports import tarball\n"
+        "whole = tarball.NewTarball.append\n"
+        "def append(self, *what):\n"
+        "    whole(self, *what)\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "tarball.NewTarball.append = append\n"
+        "main(['copy', 'oci:layout:reg.io/team/web:1.0', 'oci-archive:out.tar:x'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + number, done.stderr
+    assert "interrupted" in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["layout"]

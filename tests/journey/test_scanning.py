@@ -281,3 +281,21 @@ def test_extending_replaces_the_file_only_if_something_is_new(tmp_path: Path) ->
     assert extend_manifest(tmp_path / "link.yaml", ["docker.io/library/b:1"]) == ["docker.io/library/b:1"]
     assert path.read_text().endswith("  - a:1  # mine\n  - docker.io/library/b:1\n")
     assert (tmp_path / "link.yaml").is_symlink()
+
+
+def test_helm_is_not_let_out_of_a_chart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "helm"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho rendered\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("name: web\n")
+    (chart / "templates" / "same.yaml").symlink_to("../Chart.yaml")
+    assert render(chart).output == b"rendered\n"
+    (tmp_path / "secret.yaml").write_text("mine")
+    (chart / "templates" / "a.yaml").symlink_to("../../secret.yaml")
+    rendered = render(chart)
+    assert "leads out of the chart" in rendered.problem
+    assert rendered.output == b""
