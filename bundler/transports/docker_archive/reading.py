@@ -66,6 +66,7 @@ class Archive:
         self._tarball = tarball
         self._what = quoted(tarball.path)
         self._contents: dict[Digest, bytes] = {}
+        self._configs: dict[Digest, Member] = {}
         self._layers: dict[Digest, Member] = {}
         self._sizes: dict[Digest, int] = {}
         self._made: dict[int, _Made] = {}
@@ -176,7 +177,9 @@ class Archive:
             layers.append(Descriptor(mediatype.DOCKER_LAYER, digest, self._size(digest)))
         manifest = written_manifest({}, "v2s2", config, layers)
         root = Descriptor(mediatype.DOCKER_MANIFEST, digest_of(manifest), len(manifest))
-        self._contents[config.digest] = raw
+        there = self._tarball.find(item.config)
+        assert there is not None, "it was read above"
+        self._configs[config.digest] = there  # many may be large, so they are read again
         self._contents[root.digest] = manifest
         return _Made(root, config.digest)
 
@@ -225,7 +228,7 @@ class Archive:
 
     def holds_content(self, digest: Digest) -> bool:
         """Whether a content belongs to one of the images that were resolved."""
-        return digest in self._contents or digest in self._layers
+        return any(digest in known for known in (self._contents, self._configs, self._layers))
 
     def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
         """The bytes of ``want``, layers without compression. The image must have been resolved before."""
@@ -236,6 +239,9 @@ class Archive:
         raw = self._contents.get(want.digest)
         if raw is not None:
             yield memoryview(raw)[offset:]
+            return
+        if want.digest in self._configs:
+            yield from self._tarball.chunks(self._configs[want.digest], offset)
             return
         member = self._layers.get(want.digest)
         if member is None:
