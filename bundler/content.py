@@ -32,7 +32,15 @@ CHUNK = 1 << 20
 """The usual length of a :data:`Buffer`, in bytes: large enough that system calls and hashing run outside the GIL."""
 
 
-class Source(Protocol):
+class Fetching(Protocol):
+    """Where contents come from whose descriptors are known."""
+
+    def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
+        """The bytes of ``want``, unverified. The generator owns its connection or file; close it when done."""
+        ...
+
+
+class Source(Fetching, Protocol):
     """Where contents come from."""
 
     def resolve(self, name: str) -> Descriptor:
@@ -40,10 +48,6 @@ class Source(Protocol):
 
         Raises :class:`bundler.errors.NotFoundError` if there is none.
         """
-        ...
-
-    def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
-        """The bytes of ``want``, unverified. The generator owns its connection or file; close it when done."""
         ...
 
 
@@ -225,7 +229,7 @@ class Held:
         yield self._contents[want.digest]
 
 
-def read(source: Source, want: Descriptor, *, cap: int = MANIFEST_CAP) -> bytes:
+def read(source: Fetching, want: Descriptor, *, cap: int = MANIFEST_CAP) -> bytes:
     """A small content as verified bytes: a manifest or a config."""
     if want.size > cap:
         raise LimitError(f"{want.digest}: {want.size} bytes, more than the {cap} allowed for a {want.media_type}")

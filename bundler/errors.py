@@ -195,7 +195,7 @@ class PushError(BundlerError):
 def disk_error(error: OSError, what: str) -> BundlerError:
     """The error class for a failed system call; ``what`` says what was being done to which path."""
     message = f"{what}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the last: a limit on the size of one file
         return SpaceError(message)
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ReadOnlyError(message)

@@ -154,8 +154,11 @@ class Directory:
         except AbsentError:
             return None
 
-    def write(self, name: str, content: bytes, *, via: Directory) -> None:
-        """Put ``content`` under ``name``, whole or not at all and durable; the temp file lies in ``via``."""
+    def write(self, name: str, content: bytes, *, via: Directory) -> os.stat_result:
+        """Put ``content`` under ``name``, whole or not at all and durable; the temp file lies in ``via``.
+
+        Gives what the file looked like before it got its name.
+        """
         temp = temporary_name()
         what = f"write {self.about(name)}"
         with disk(what):
@@ -166,6 +169,7 @@ class Directory:
                     write_all(fd, content)
                     os.fchmod(fd, 0o644)
                     os.fsync(fd)
+                    found = os.fstat(fd)
                 finally:
                     os.close(fd)
             via.move(temp, self, name)
@@ -173,6 +177,7 @@ class Directory:
             via.remove(temp)
             raise
         self.sync()
+        return found
 
 
 class AbsentError(Exception):

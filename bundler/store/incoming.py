@@ -8,6 +8,7 @@ dropped can't be synced by asking again, so the file is thrown away.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Generator
@@ -44,11 +45,17 @@ class Incoming:
 
     @classmethod
     def new(cls, tmp: Directory) -> Incoming:
-        """A file under a random name, thrown away unless committed."""
+        """A file under a random name, locked as long as it is being written, thrown away unless committed."""
         name = temporary_name()
         with disk(f"create {tmp.about(name)}"):
             fd = tmp.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        return cls(tmp, name, fd)
+        incoming = cls(tmp, name, fd)
+        try:
+            try_lock(fd, fcntl.LOCK_EX)
+        except BaseException:
+            incoming.discard()
+            raise
+        return incoming
 
     @classmethod
     def resumable(cls, partial: Directory, digest: Digest) -> Incoming | None:
@@ -138,6 +145,23 @@ class Incoming:
             self.close()
         else:
             self.discard()
+
+
+def is_abandoned(tmp: Directory, name: str) -> bool:
+    """Whether nobody is writing the file any more."""
+    with disk(f"open {tmp.about(name)}"):
+        try:
+            fd = tmp.open(name, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return True  # a link, which we never make
+    try:
+        return try_lock(fd, fcntl.LOCK_EX)
+    finally:
+        os.close(fd)
 
 
 def held(partial: Directory, digest: Digest) -> int:

@@ -11,6 +11,7 @@ the full name twice, for skopeo and for containerd, and for an index the childre
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,7 +38,7 @@ class Entry:
     root: Descriptor
     names: tuple[str, ...]
     left_out: frozenset[Digest] | None
-    raw: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(hash=False)
 
     @property
     def name(self) -> str:
@@ -62,6 +63,8 @@ class Index:
     entries: tuple[Entry, ...]
     named: Mapping[str, tuple[Entry, ...]] = field(compare=False)
     """By every name; an entry whose ``ref.name`` is the key comes before one that only containerd calls so."""
+    written: dict[Entry, str] = field(default_factory=dict, compare=False, repr=False)
+    """Entries as they stood in the file before: a registry writes it again for each manifest that is pushed."""
 
     @classmethod
     def new(cls) -> Index:
@@ -82,11 +85,23 @@ class Index:
         # Sorted, so that the same tags give the same file whatever order they were written in.
         ordered = tuple(sorted(entries, key=lambda entry: (entry.name, entry.root.digest)))
         document = {**self.document, "manifests": [entry.raw for entry in ordered]}
-        return Index(document, ordered, _by_name(ordered))
+        return Index(document, ordered, _by_name(ordered), self.written)
 
     def serialised(self) -> bytes:
-        """The file's new content."""
-        return canonical(self.document)
+        """The file's new content: what :func:`bundler.oci.strict_json.canonical` makes of the document."""
+        texts = {each: self.written.get(each) or _indented(each.raw, "    ") for each in self.entries}
+        self.written.clear()
+        self.written.update(texts)
+        members = {key: _indented(value, "  ") for key, value in self.document.items() if key != "manifests"}
+        listed = ",\n    ".join(texts[each] for each in self.entries)
+        members["manifests"] = f"[\n    {listed}\n  ]" if listed else "[]"
+        lines = ",\n".join(f"  {json.dumps(key, ensure_ascii=False)}: {members[key]}" for key in sorted(members))
+        return f"{{\n{lines}\n}}\n".encode()
+
+
+def _indented(value: Any, by: str) -> str:
+    """A value as it stands in the file, but for the first line's indent. No text in JSON has a line end in it."""
+    return canonical(value).decode().rstrip("\n").replace("\n", f"\n{by}")
 
 
 def entry(name: str, root: Descriptor, left_out: Collection[Digest]) -> Entry:

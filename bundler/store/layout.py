@@ -10,6 +10,7 @@ also be written.
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 import time
@@ -63,7 +64,7 @@ class Layout:
             found = self._root.stat(INDEX)
             if found is None:
                 raise StoreError(f"{self._root.about(INDEX)}: missing, so this is not a whole OCI layout")
-            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+            stamp = _stamp(found)
             if self._index is not None and self._index[0] == stamp:
                 return self._index[1]
             index = self._read_index()
@@ -71,6 +72,11 @@ class Layout:
             settled = abs(time.time_ns() - found.st_mtime_ns) > _TICK
             self._index = (stamp, index) if settled else None
             return index
+
+    def _wrote_index(self, found: os.stat_result, index: Index) -> None:
+        """Remember what this process itself has written: another file like it can't come within the same tick."""
+        with self._reading:
+            self._index = (_stamp(found), index)
 
     def _read_index(self) -> Index:
         raw = self._root.read(INDEX, cap=INDEX_CAP)
@@ -181,6 +187,10 @@ class Layout:
             if known is not None:
                 known = self._algorithms.setdefault(algorithm, known)
         return known
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _listed(index: Index) -> str:

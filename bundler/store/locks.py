@@ -1,8 +1,9 @@
-"""Locks: many may pull, pack and serve at once; gc, repair and rm need the store for themselves.
+"""Locks: many may pull, pack and push at once; gc, repair and rm need the store for themselves.
 
 ``flock`` on ``.bundler/lock``: it belongs to the open file, so it ends with the process however that ends, and it holds
-between threads too. Nobody waits for it: whoever comes second is told who came first, from the lines that each holder
-leaves in the file. The index has a lock of its own that is held for milliseconds and is waited for.
+between threads too. Commands don't wait for it: whoever comes second is told who came first, from the lines that each
+holder leaves in the file. A server takes it for each of its writes, and is patient: so gc can run beside it. The index
+has a lock of its own that is held for milliseconds and is waited for.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ _PAUSE = 0.01
 
 
 @contextmanager
-def shared(directory: Directory, command: str) -> Iterator[None]:
-    """Hold the store together with others; :class:`LockedError` names who holds it alone."""
-    with _held(directory, fcntl.LOCK_SH, command):
+def shared(directory: Directory, command: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold the store together with others; :class:`LockedError` names who holds it alone after ``patience`` seconds."""
+    with _held(directory, fcntl.LOCK_SH, command, patience):
         yield
 
 
 @contextmanager
-def exclusive(directory: Directory, command: str) -> Iterator[None]:
-    """Hold the store alone; :class:`LockedError` names who else holds it."""
-    with _held(directory, fcntl.LOCK_EX, command):
+def exclusive(directory: Directory, command: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold the store alone; :class:`LockedError` names who else holds it after ``patience`` seconds."""
+    with _held(directory, fcntl.LOCK_EX, command, patience):
         yield
 
 
@@ -46,11 +47,8 @@ def index_lock(directory: Directory) -> Iterator[None]:
     """Hold ``index.json`` while it is read, changed and replaced; at most 30 s of waiting for others to be done."""
     fd = _opened(directory, INDEX_LOCK)
     try:
-        until = time.monotonic() + _PATIENCE
-        while not try_lock(fd, fcntl.LOCK_EX):
-            if time.monotonic() > until:
-                raise LockedError(f"{directory.about(INDEX_LOCK)}: held by another process for {_PATIENCE:.0f} s")
-            time.sleep(_PAUSE)
+        if not _lock_within(fd, fcntl.LOCK_EX, _PATIENCE):
+            raise LockedError(f"{directory.about(INDEX_LOCK)}: held by another process for {_PATIENCE:.0f} s")
         yield
     finally:
         os.close(fd)
@@ -66,11 +64,20 @@ def try_lock(fd: int, kind: int) -> bool:
     return True
 
 
+def _lock_within(fd: int, kind: int, patience: float) -> bool:
+    until = time.monotonic() + patience
+    while not try_lock(fd, kind):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
 @contextmanager
-def _held(directory: Directory, kind: int, command: str) -> Iterator[None]:
+def _held(directory: Directory, kind: int, command: str, patience: float) -> Iterator[None]:
     fd = _opened(directory, STORE_LOCK)
     try:
-        if not try_lock(fd, kind):
+        if not _lock_within(fd, kind, patience):
             raise LockedError(f"{quoted(directory.path)}: in use by {_holders(directory)}")
         _sign(fd, command)
         yield

@@ -17,14 +17,23 @@ import os
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bundler.content import Buffer, Note, Observer, silent
-from bundler.errors import ConfigError, DigestError, LockedError, NotFoundError, ReadOnlyError, quoted
+from bundler.errors import (
+    BundlerError,
+    ConfigError,
+    DigestError,
+    LimitError,
+    LockedError,
+    NotFoundError,
+    ReadOnlyError,
+    quoted,
+)
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import HEX_LENGTHS, Digest, algorithm_of, hex_of
 from bundler.oci.strict_json import canonical
@@ -33,14 +42,14 @@ from bundler.store import state as _state
 from bundler.store.closure import left_out, remembering
 from bundler.store.directory import AbsentError, Directory, disk
 from bundler.store.incoming import PARTIAL_FROM, Incoming, partial_name
-from bundler.store.index import EMPTY, Index, entry, unnamed
+from bundler.store.index import EMPTY, INDEX_CAP, Entry, Index, entry, unnamed
 from bundler.store.journal import Journal
 from bundler.store.layout import BLOBS, INDEX, MARKER, VERSION, Layout, check_marker, open_directory
 from bundler.store.state import State
 
 if TYPE_CHECKING:
     from bundler.store.check import Check, Usage
-    from bundler.store.gc import Collected
+    from bundler.store.gc import Collected, Marks
 
 _OURS = frozenset({BLOBS, INDEX, MARKER, _state.NAME})
 _IGNORED = frozenset({"lost+found"})  # an empty file system has one
@@ -99,17 +108,20 @@ class Store(Layout):
     # Being at work
 
     @contextmanager
-    def shared(self, command: str) -> Iterator[None]:
-        """Be at work here together with others. Raises :class:`LockedError` naming who holds the store alone."""
+    def shared(self, command: str, *, patience: float = 0.0) -> Iterator[None]:
+        """Be at work here together with others.
+
+        Raises :class:`LockedError` naming who still holds the store alone after ``patience`` seconds.
+        """
         if self._private is None:  # nobody can write here, so nobody needs to be kept away
             yield
             return
-        with locks.shared(self._private.root, command):
+        with locks.shared(self._private.root, command, patience=patience):
             yield
 
-    def exclusive(self, command: str) -> AbstractContextManager[None]:
-        """Be at work here alone. Raises :class:`LockedError` naming who else is."""
-        return locks.exclusive(self._state.root, command)
+    def exclusive(self, command: str, *, patience: float = 0.0) -> AbstractContextManager[None]:
+        """Be at work here alone. Raises :class:`LockedError` naming who else still is after ``patience`` seconds."""
+        return locks.exclusive(self._state.root, command, patience=patience)
 
     def lease(self, digests: Iterable[Digest]) -> AbstractContextManager[None]:
         """Keep ``digests`` from gc until the block ends; for a week, if it ends by an error or a kill."""
@@ -145,18 +157,27 @@ class Store(Layout):
         """Let the full ``name`` stand for ``root``, or list it without a name; durable when this returns. See :meth:`tag_all`."""
         self.tag_all([(name, root)])
 
-    def tag_all(self, tags: Iterable[tuple[str, Descriptor]]) -> None:
+    def tag_all(
+        self,
+        tags: Iterable[tuple[str, Descriptor]],
+        *,
+        without: Collection[Digest] = (),
+        instead_of: Collection[str] = (),
+    ) -> None:
         """Let full names (``docker.io/library/nginx:1.27``) stand for roots, in one change of ``index.json``.
 
-        Children of an index that aren't wholly there are taken to be left out. Raises
+        Children of an index that aren't wholly there, or that are among ``without``, are taken to be left out. Names among
+        ``instead_of`` go in the same change. Raises
         :class:`bundler.errors.StoreError` if a root or anything else that it needs isn't there.
         """
         children = remembering(self)
-        missing = [(name, root, left_out(root, present=self.has, children=children)) for name, root in tags]
+        missing = [
+            (name, root, left_out(root, present=self.has, children=children).union(without)) for name, root in tags
+        ]
         entries = [entry(name, root, gone) if name else unnamed(root, gone) for name, root, gone in missing]
         # All of them: what another process has just stored may not be durable yet, and is relied on all the same.
         self._sync(HEX_LENGTHS)
-        self._change(lambda index: index.tagged(entries))
+        self._change(lambda index: index.without(instead_of).tagged(entries))
 
     def untag(self, names: Collection[str]) -> None:
         """Take names away; the content stays until gc. An entry that nobody named goes by its digest.
@@ -169,6 +190,31 @@ class Store(Layout):
                 self.resolve(name)  # its error tells what there is
                 raise NotFoundError(f"{quoted(self.path)}: no image is called {quoted(name)!r}")
         self._change(lambda index: index.without(names))
+
+    def leave_out(self, digest: Digest, names: Collection[str]) -> None:
+        """Let the images called ``names`` do without ``digest``, a child of their indexes, from now on."""
+        children = remembering(self)
+
+        def left_of(image: Entry) -> frozenset[Digest]:
+            if image.left_out is not None:  # some may be here all the same, for other images
+                return image.left_out
+            return left_out(image.root, present=self.has, children=children)
+
+        def changed(index: Index) -> Index:
+            touched = [each for each in index.entries if each.name and each.name in names]
+            return index.tagged(entry(each.name, each.root, left_of(each) | {digest}) for each in touched)
+
+        self._change(changed)
+
+    @property
+    def private(self) -> Directory | None:
+        """The directory for what belongs to this store alone and is no part of the layout; nothing if it can't be written."""
+        return None if self._private is None else self._private.root
+
+    @property
+    def quarantined(self) -> int:
+        """How many blobs were found damaged and moved out of the way."""
+        return 0 if self._private is None else len(self._private.quarantine.names())
 
     def flush(self) -> None:
         """Make everything pushed so far durable: one sync of each directory, one of the journal."""
@@ -254,12 +300,33 @@ class Store(Layout):
 
         return usage(self)
 
-    def gc(self, *, dry_run: bool = False, grace: timedelta = leases.GRACE) -> Collected:
-        """Remove what neither the index leads to nor a lease names, and broken work older than ``grace``."""
-        from bundler.store.gc import gc
+    def gc(
+        self,
+        *,
+        dry_run: bool = False,
+        grace: timedelta = leases.GRACE,
+        keep: Callable[[], Iterable[Descriptor]] = tuple,
+        without: Collection[str] = (),
+        patience: float = 0.0,
+    ) -> Collected:
+        """Remove what neither the index leads to nor a lease names, and broken work older than ``grace``.
 
-        with self.exclusive("store gc"):
-            return gc(self, self._state, self._journal, discard=self._discard, dry_run=dry_run, grace=grace)
+        ``keep`` tells, once the store is held alone, what else is to stay with all that it leads to. Images called
+        ``without`` are passed over. The store is looked through before it is held, so that whoever waits for it meanwhile
+        waits only for what has changed since.
+        """
+        from bundler.store.gc import gc, marked
+
+        children = remembering(self)
+
+        def look() -> Marks:
+            return marked(self, self._state, children=children, keep=keep(), without=without, grace=grace)
+
+        with suppress(BundlerError):  # what is being changed at this very moment looks incomplete
+            look()
+        with self.exclusive("store gc", patience=patience):
+            marks = look()
+            return gc(marks, self._state, self._journal, discard=self._discard, dry_run=dry_run, grace=grace)
 
     def remove(self, names: Collection[str]) -> None:
         """Take names away while nobody else is at work; see :meth:`untag`. gc then frees the room."""
@@ -274,10 +341,16 @@ class Store(Layout):
     def _change(self, change: Callable[[Index], Index]) -> None:
         state = self._state
         with locks.index_lock(state.root):
-            index = self._read_index()
+            index = self.index()
             changed = change(index)
             if changed.document != index.document:
-                self._root.write(INDEX, changed.serialised(), via=state.tmp)
+                raw = changed.serialised()
+                if len(raw) > INDEX_CAP:  # nobody could read it any more
+                    raise LimitError(
+                        f"{self._root.about(INDEX)}: would have {len(raw)} bytes, more than the {INDEX_CAP} allowed",
+                        hint="remove images that nobody needs, or use another store",
+                    )
+                self._wrote_index(self._root.write(INDEX, raw, via=state.tmp), changed)
 
     def _vouch(self, digest: Digest, found: os.stat_result) -> None:
         try:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import digest_of
-from bundler.store.index import CONTAINERD_NAME, LEFT_OUT, REF_NAME, entry, parse_index
+from bundler.oci.strict_json import canonical
+from bundler.store.index import CONTAINERD_NAME, EMPTY, LEFT_OUT, REF_NAME, entry, parse_index
 
 
 def root(n: int, media_type: str = mediatype.OCI_MANIFEST) -> Descriptor:
@@ -86,3 +87,19 @@ def test_the_last_tag_of_each_name_wins_in_any_order_of_names(names: list[str], 
     at_once = empty.tagged(entry(name, each, ()) for name, each in shuffled)
     assert one_by_one.serialised() == at_once.serialised()
     assert parse_index(at_once.serialised(), what="x") == at_once
+
+
+@given(
+    st.dictionaries(st.text('ab:/é"\\', min_size=1, max_size=6), st.sampled_from([1, 2]), max_size=6), st.integers(0, 5)
+)
+def test_written_as_all_documents_are(names: dict[str, int], gone: int) -> None:
+    """Piece by piece, with pieces of the file before, it is the canonical form of the document."""
+    index = parse_index(canonical({**EMPTY, "annotations": {"a": ["b"]}}), what="index.json")
+    for name, size in names.items():
+        index = index.tagged(
+            [entry(name, Descriptor(mediatype.OCI_INDEX, digest_of(name.encode()), size), [digest_of(b"gone")])]
+        )
+        assert index.serialised() == canonical(index.document)
+    index = index.without(sorted(names)[:gone])
+    assert index.serialised() == canonical(index.document)
+    assert parse_index(index.serialised(), what="index.json").entries == index.entries

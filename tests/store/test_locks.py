@@ -191,3 +191,36 @@ def test_a_holder_s_line_that_makes_no_sense_is_ignored(directory: Directory, tm
         locks.exclusive(directory, "gc"),
     ):
         pass
+
+
+@pytest.mark.parametrize("wanted", [locks.shared, locks.exclusive])
+def test_the_patient_get_in_when_the_other_is_done(directory: Directory, wanted: object) -> None:
+    assert callable(wanted)
+    let_in = threading.Event()
+
+    def other() -> None:
+        with wanted(directory, "registry serve", patience=10.0):
+            let_in.set()
+
+    with locks.exclusive(directory, "store gc"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert not let_in.wait(0.1)
+    thread.join(5)
+    assert let_in.is_set()
+
+
+@pytest.mark.parametrize("wanted", [locks.shared, locks.exclusive])
+def test_patience_ends(directory: Directory, wanted: object) -> None:
+    assert callable(wanted)
+    with locks.exclusive(directory, "store check --repair"):
+        begun = time.monotonic()
+        with pytest.raises(LockedError, match="store check --repair"):
+            wanted(directory, "registry serve", patience=0.1).__enter__()
+        assert 0.1 <= time.monotonic() - begun < 5
+
+
+def test_without_patience_nobody_waits(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("waited"))
+    with locks.exclusive(directory, "store gc"), pytest.raises(LockedError):
+        locks.shared(directory, "pull").__enter__()

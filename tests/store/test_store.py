@@ -16,6 +16,7 @@ from bundler.errors import (
     BundlerError,
     ConfigError,
     DigestError,
+    LimitError,
     LockedError,
     NetworkError,
     NotFoundError,
@@ -662,3 +663,96 @@ def test_nobody_else_may_write_in_a_new_store_whatever_the_umask(tmp_path: Path,
         os.umask(before)
     for place in (tmp_path / "new", tmp_path / "new" / "store", tmp_path / "new" / "store" / "blobs"):
         assert place.stat().st_mode & 0o777 == mode
+
+
+class TestLeavingOut:
+    """What is no part of an index though it is there."""
+
+    MULTI = family()["multi"]
+    CHILDREN = tuple(each.descriptor for each in MULTI.manifests[:-1])
+
+    def left_out(self, store: Store, name: str) -> frozenset[Digest] | None:
+        (found,) = (each.left_out for each in store.index().entries if each.name == name)
+        return found
+
+    def test_a_child_that_is_there(self, store: Store) -> None:
+        load(store, {"multi": self.MULTI})
+        store.tag_all([("other", self.MULTI.root)], without=[self.CHILDREN[0].digest])
+        assert self.left_out(store, "other") == {self.CHILDREN[0].digest}
+        assert self.left_out(store, "multi") == frozenset()
+        store.untag(["multi"])
+        gone = {digest for digest, _ in store.gc().blobs}
+        assert self.CHILDREN[0].digest in gone
+        assert self.CHILDREN[1].digest not in gone
+        assert store.check().sound
+
+    def test_one_more_from_now_on(self, store: Store) -> None:
+        """What was left out before stays so, even if it has come since for another image."""
+        load(store, {"multi": self.MULTI})
+        store.tag_all([("other", self.MULTI.root)], without=[self.CHILDREN[0].digest])
+        store.leave_out(self.CHILDREN[1].digest, ["other"])
+        assert self.left_out(store, "other") == {each.digest for each in self.CHILDREN}
+        assert self.left_out(store, "multi") == frozenset()
+        store.untag(["multi"])
+        store.gc()
+        assert {digest for digest, _ in store.blobs()} == {self.MULTI.root.digest}
+        assert store.check().sound
+
+    def test_of_an_entry_that_another_tool_made(self, tmp_path: Path) -> None:
+        folder = write_layout(tmp_path / "layout", {"multi": self.MULTI})
+        (folder / "blobs/sha256" / hex_of(self.CHILDREN[0].digest)).unlink()
+        store = Store.open(folder)
+        assert self.left_out(store, "multi") is None
+        store.leave_out(self.CHILDREN[1].digest, ["multi"])
+        assert self.left_out(store, "multi") == {each.digest for each in self.CHILDREN}
+
+    def test_of_no_image(self, store: Store) -> None:
+        load(store, {"multi": self.MULTI})
+        before = (Path(store.path) / "index.json").stat().st_ino
+        store.leave_out(self.CHILDREN[0].digest, ["nobody"])
+        assert (Path(store.path) / "index.json").stat().st_ino == before
+
+    def test_names_that_go_in_the_same_change(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        load(store, {"multi": self.MULTI, "a": family()["web"], "b": family()["web"]})
+        written: list[bytes] = []
+        real = store._root.write
+
+        def write(name: str, content: bytes, **more: object) -> object:
+            written.append(content)
+            return real(name, content, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(type(store._root), "write", lambda _self, *args, **more: write(*args, **more))
+        store.tag_all([("new", self.MULTI.root)], instead_of=["a", "not there"])
+        assert {name for name, _ in store.images()} == {"multi", "new", "b"}
+        assert len(written) == 1
+
+    def test_nothing_goes_if_nothing_can_come(self, store: Store) -> None:
+        load(store, {"a": family()["web"]})
+        with pytest.raises(StoreError):
+            store.tag_all([("new", self.MULTI.root)], instead_of=["a"])
+        assert {name for name, _ in store.images()} == {"a"}
+
+
+def test_an_index_that_could_not_be_read_is_not_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = family()["web"]
+    load(store, {"web": web})
+    monkeypatch.setattr("bundler.store.store.INDEX_CAP", 2000)
+    with pytest.raises(LimitError, match="would have") as caught:
+        store.tag_all([(f"name-{n}", web.root) for n in range(50)])
+    assert "another store" in caught.value.hint
+    assert {name for name, _ in Store.open(store.path).images()} == {"web"}
+    store.untag(["web"])
+
+
+def test_private_and_quarantined(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.private is not None
+    assert store.private.path == f"{store.path}/.bundler"
+    web = family()["web"]
+    load(store, {"web": web})
+    assert store.quarantined == 0
+    at(store, web.blobs[0].descriptor).write_bytes(b"damaged")
+    assert not store.has(web.blobs[0].descriptor)
+    assert store.quarantined == 1
+    monkeypatch.setattr(state_module, "open_state", lambda _root: None)
+    unwritable = Store.open(store.path)
+    assert (unwritable.private, unwritable.quarantined) == (None, 0)
