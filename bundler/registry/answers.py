@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -16,12 +16,22 @@ from bundler.registry.failure import Failure, failure_of
 
 MOST_HEADER_BYTES = 32 << 10
 READING = ("GET", "HEAD")
+RETRY_SECONDS = "10"
+_OURS = {
+    500: "the registry failed; its log says why",
+    503: "the store is being cleaned or repaired; try again",
+    507: "there is no room left in the registry",
+}
 
 _log = logging.getLogger(__name__)
 
 
 class Guard:
-    """What holds for every request: headers within their cap, writing only where it is allowed, the version said."""
+    """What holds for every request: headers within their cap, writing only where it is allowed, the version said.
+
+    A browser that is logged in to the pages sends its password with whatever another site makes it send here, so what
+    comes by way of a site writes nothing. Nor may a browser take a blob for a page.
+    """
 
     def __init__(self, app: ASGIApp, *, read_only: bool) -> None:
         self._app = app
@@ -32,7 +42,9 @@ class Guard:
 
         async def versioned(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Docker-Distribution-Api-Version"] = "registry/2.0"
+                headers = MutableHeaders(scope=message)
+                headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         app = self._app
@@ -42,7 +54,13 @@ class Guard:
             elif self._read_only and scope["method"] not in READING:
                 allow = {"Allow": ", ".join(READING)}
                 app = _answer(Failure(405, "UNSUPPORTED", "this registry is read-only", headers=allow))
+            elif scope["method"] not in READING and _is_of_a_site(Headers(scope=scope)):
+                app = _answer(Failure(403, "DENIED", "a web site can't write to a registry"))
         await app(scope, receive, versioned)
+
+
+def _is_of_a_site(headers: Headers) -> bool:
+    return "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
 
 
 def _answer(failure: Failure) -> Response:
@@ -58,6 +76,9 @@ async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, BundlerError)
     failure = failure_of(error)
     _log.warning("%s %s: %s", request.method, quoted(request.url.path), failure)
+    said = _OURS.get(failure.status)
+    if said is not None:  # the message is for the operator: it tells of places on this machine
+        failure = Failure(failure.status, failure.code, said, headers={"Retry-After": RETRY_SECONDS})
     return _answer(failure)
 
 

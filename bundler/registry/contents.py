@@ -1,131 +1,233 @@
-"""The store as a registry sees it: tags by repository, manifests and blobs by digest.
+"""What the registry holds, repository by repository: tags, manifests, blobs, referrers.
 
-A store is one pool of contents, and a registry over it has no access control; so a digest is looked up in the whole
-store, whatever repository it is asked for in. Only tags belong to a repository. A manifest that was pushed by digest
-alone has no name: it stays until somebody collects garbage.
-
-A manifest is taken only if all that it needs is here. A manifest says its own media type (one whose own word, or
-shape, is not its Content-Type is refused), so asking by digest gives the type that was pushed.
+A digest is looked up in the repository that it is asked for in: a repository holds what its names lead to, and what came
+to it (:mod:`bundler.registry.arrivals`). Where the bytes lie is another matter: the first layer that has them gives them,
+so images share blobs over all repositories and layers. A manifest or blob that is damaged is not there.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 from bundler.content import read
-from bundler.errors import LimitError, ProtocolError, ReadOnlyError, UnsupportedError, quoted
+from bundler.errors import ArchiveError, BundlerError, DigestError, StoreError
+from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
-from bundler.oci.digest import Digest, algorithm_of, digest_of, hex_of
-from bundler.oci.manifest import Manifest, parse_manifest, sniff_media_type
+from bundler.oci.digest import Digest, is_digest
+from bundler.oci.manifest import parse_manifest
 from bundler.oci.strict_json import MANIFEST_CAP
-from bundler.registry.failure import Failure
-from bundler.registry.names import Names, names_of
-from bundler.registry.uploads import Upload
-from bundler.store import Store
+from bundler.registry.arrivals import Arrivals
+from bundler.registry.layers import Blob, Layer, Origin
+from bundler.registry.names import Named, Repository, referrers_tag
+from bundler.registry.reach import Reach, Reaches
 
-BLOB = "application/octet-stream"
-MOST_CONTENTS = 100_000
+Referring = Mapping[Digest, Mapping[Digest, Descriptor]]
+"""The referrers of each subject, by their own digests."""
+LARGE = 1 << 16
+LARGE_AT_ONCE = 4
+"""How many documents of more than that many bytes are read at a time, whatever clients ask for."""
+MOST_REMEMBERED = 1000
+"""Repositories whose referrers are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A manifest with its verified bytes, and where it lies."""
+
+    root: Descriptor
+    raw: bytes
+    origin: Origin
 
 
 class Contents:
-    """What the routes ask for. Every method blocks on the disk."""
+    """What the routes and the pages ask for. Every method may block on the disk; threads may share one."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._names: tuple[object, Names] | None = None
+    def __init__(self, layers: Sequence[Layer], arrivals: Arrivals) -> None:
+        """``layers`` with the first to be asked first."""
+        self.layers = tuple(layers)
+        self.arrivals = arrivals
+        self._reaches = Reaches(self._manifest_bytes)
+        self._referring: dict[str, tuple[tuple[object, ...], Referring]] = {}
+        self._last: dict[str, str] = {}
+        self._changes = 0
+        self._lock = threading.Lock()
+        self._large = threading.Semaphore(LARGE_AT_ONCE)
 
-    def names(self) -> Names:
-        """The repositories and tags of this moment."""
-        index = self._store.index()  # the same object until the file changes
-        known = self._names
-        if known is None or known[0] is not index:
-            known = self._names = (index, names_of((entry.name, entry.root) for entry in index.entries))
-        return known[1]
+    def changed(self) -> None:
+        """Something was pushed or deleted: what was made out of the repositories is made again."""
+        with self._lock:
+            self._changes += 1
 
-    def path(self, digest: Digest) -> Path:
-        """Where a blob lies if it is there."""
-        return Path(self._store.path, "blobs", algorithm_of(digest), hex_of(digest))
+    # Names
 
-    def blob(self, digest: Digest) -> Descriptor | None:
-        """A content, manifest or not, as a blob of its size; ``None`` if it is not there or is damaged."""
-        size = self._store.size_of(digest)
-        if size is None:
+    def repositories(self) -> list[str]:
+        """Every repository with a name in it, in ASCII order."""
+        return sorted({path for layer in self.layers for path in layer.names().repositories()})
+
+    def tags(self, repository: str) -> list[str] | None:
+        """Every tag of a repository in ASCII order; ``None`` if there is no such repository."""
+        found = self._repository(repository)
+        return None if found is None else sorted(found.tags)
+
+    def untagged(self, repository: str) -> list[Descriptor]:
+        """Manifests that were named by their digest, and that no tag of the repository stands for."""
+        found = self._repository(repository) or Repository()
+        tagged = {named.root.digest for named in found.tags.values()}
+        return [named.root for digest, named in sorted(found.digests.items()) if digest not in tagged]
+
+    def tagged(self, repository: str, tag: str) -> Named | None:
+        """What a tag stands for."""
+        for layer in self.layers:
+            found = layer.names().repository(repository)
+            if found is not None and tag in found.tags:
+                return found.tags[tag]
+        return None
+
+    def _repository(self, path: str) -> Repository | None:
+        merged = None
+        for layer in self.layers:
+            found = layer.names().repository(path)
+            if found is not None:
+                merged = found if merged is None else merged.over(found)
+        return merged
+
+    # Contents
+
+    def manifest(self, repository: str, reference: str) -> Found | None:
+        """A manifest by tag or digest."""
+        if is_digest(reference):
+            root = self.find(repository, Digest(reference), manifest=True)
+        else:
+            named = self.tagged(repository, reference)
+            root = None if named is None else named.root
+        if root is None:
             return None
-        found = Descriptor(BLOB, digest, size)
-        try:
-            return found if self._store.has(found) else None
-        except ReadOnlyError:  # damaged, on a medium where it can't be moved out of the way
+        found = self._read(root, cap=MANIFEST_CAP)
+        return None if found is None else Found(root, *found)
+
+    def blob(self, repository: str, digest: Digest) -> Blob | None:
+        """A blob, or the bytes of a manifest as one."""
+        return None if self.find(repository, digest) is None else self.anywhere(digest)
+
+    def read(self, repository: str, want: Descriptor, *, cap: int) -> bytes | None:
+        """A small content such as a config as verified bytes; nothing if it is not in that repository, or beyond ``cap``."""
+        if want.size > cap or self.find(repository, want.digest) is None:
             return None
+        found = self._read(want, cap=cap)
+        return None if found is None else found[0]
 
-    def commit(self, upload: Upload, digest: Digest) -> None:
-        """Make what arrived the blob ``digest``; :class:`bundler.errors.DigestError` if it is something else."""
-        upload.check(digest)
-        want = Descriptor(BLOB, digest, upload.offset)
-        if not self._store.has(want):
-            self._store.commit(want, upload.file)
+    def find(self, repository: str, digest: Digest, *, manifest: bool = False) -> Descriptor | None:
+        """What is known about a content of a repository: as it was pushed, or as a manifest lists it.
 
-    def tagged(self, repository: str, tag: str) -> tuple[Descriptor, bytes] | None:
-        """The manifest that a tag stands for, with its bytes."""
-        root = self.names().find(repository, tag)
-        return None if root is None else (root, read(self._store, root))
-
-    def manifest(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
-        """A manifest by digest, with its bytes; ``None`` also if the digest is a blob's."""
-        found = self.blob(digest)
-        if found is None or found.size > MANIFEST_CAP:
-            return None
-        raw = read(self._store, found)
-        try:
-            media_type = sniff_media_type(raw, what=digest)
-            parse_manifest(raw, media_type, what=digest)
-        except (ProtocolError, UnsupportedError, LimitError):
-            return None
-        return Descriptor(media_type, digest, found.size), raw
-
-    def put(self, raw: bytes, media_type: str, *, algorithm: str = "sha256", name: str = "") -> Digest:
-        """Store a manifest, and let ``name`` stand for it if given.
-
-        Raises :class:`Failure` 400 for one that can't be taken as ``media_type``, or that needs what is not here.
+        With ``manifest`` only if it came, or is listed, as a manifest.
         """
-        what = quoted(name) or "the manifest"
-        try:
-            said = sniff_media_type(raw, what=what)
-            if said != media_type:
-                raise ProtocolError(f"{what}: reads as {quoted(said)!r} and came as {quoted(media_type)!r}")
-            absent = self._absent(parse_manifest(raw, media_type, what=what))
-        except LimitError as error:
-            raise Failure(413, "MANIFEST_INVALID", str(error)) from error
-        except (ProtocolError, UnsupportedError) as error:
-            raise Failure(400, "MANIFEST_INVALID", str(error)) from error
-        if absent:
-            raise Failure(
-                400,
-                "MANIFEST_BLOB_UNKNOWN",
-                f"{what}: {len(absent)} of the contents it needs are not here, or not of the size it says",
-                detail=[{"digest": digest} for digest in absent],
-            )
-        root = Descriptor(media_type, digest_of(raw, algorithm), len(raw))
-        if not self._store.has(root):
-            self._store.push(root, [raw])
-        if name:
-            self._store.tag(name, root)
-        self._store.flush()
-        return root.digest
+        found = self._named(repository, digest) or self.arrivals.find(repository, digest)
+        if found is not None and (found.is_manifest or not manifest):
+            return found
+        for named, reach in self.reaches(repository):
+            found = reach.manifests.get(digest) if manifest else reach.find(digest)
+            if found is not None:
+                self._last[repository] = named.name
+                return found
+        return None
 
-    def _absent(self, manifest: Manifest) -> list[Digest]:
-        """What a manifest needs, down to the last layer, and is not here."""
-        absent: dict[Digest, None] = {}
-        seen: set[tuple[bool, Digest]] = set()
-        stack = list(reversed(manifest.children()))
-        while stack:
-            want = stack.pop()
-            if want.key in seen:
+    def anywhere(self, digest: Digest) -> Blob | None:
+        """A content in whatever repository it is."""
+        for layer in self.layers:
+            size = layer.size_of(digest)
+            if size is not None:
+                return Blob(digest, size, layer)
+        return None
+
+    def holding(self, digest: Digest) -> Iterator[str]:
+        """The repositories that a content is in."""
+        if self.anywhere(digest) is None:
+            return
+        noted = self.arrivals.holding(digest)
+        yield from noted
+        for repository in self.repositories():
+            if repository not in noted and self.find(repository, digest) is not None:
+                yield repository
+
+    def _named(self, repository: str, digest: Digest) -> Descriptor | None:
+        for layer in self.layers:
+            found = layer.names().repository(repository)
+            if found is not None and digest in found.digests:
+                return found.digests[digest].root
+        return None
+
+    def reaches(self, repository: str) -> Iterator[tuple[Named, Reach]]:
+        """What each name leads to, the one that was asked for last first: a client pulls one image at a time."""
+        found = self._repository(repository)
+        if found is not None:
+            last = self._last.get(repository)
+            for named in sorted(found.named(), key=lambda each: each.name != last):
+                yield named, self._reaches.of(named)
+
+    def reach(self, named: Named) -> Reach:
+        """What one root leads to."""
+        return self._reaches.of(named)
+
+    def _manifest_bytes(self, want: Descriptor) -> bytes | None:
+        found = self._read(want, cap=MANIFEST_CAP) if want.size <= MANIFEST_CAP else None
+        return None if found is None else found[0]
+
+    def _read(self, want: Descriptor, *, cap: int) -> tuple[bytes, Origin] | None:
+        trouble = None
+        for layer in self.layers:
+            if layer.size_of(want.digest) != want.size:
                 continue
-            seen.add(want.key)
-            if len(seen) > MOST_CONTENTS:
-                raise LimitError(f"more than {MOST_CONTENTS} contents in one image")
-            if not self._store.has(want):
-                absent[want.digest] = None
-            elif want.is_manifest:
-                stack.extend(reversed(self._store.manifest(want).children()))
-        return list(absent)
+            try:
+                with self._large if want.size > LARGE else nullcontext():
+                    return read(layer, want, cap=cap), layer.origin
+            except (DigestError, ArchiveError, StoreError):  # damaged there; another layer may have it
+                continue
+            except BundlerError as error:  # its medium may be gone, which says nothing about the content
+                trouble = error
+        if trouble is not None:
+            raise trouble
+        return None
+
+    # Referrers
+
+    def referrers(self, repository: str, subject: Digest) -> list[Descriptor]:
+        """The manifests of a repository that refer to ``subject``, by digest (distribution-spec 1.1, "Listing Referrers").
+
+        Those that a client listed under the referrers tag are among them.
+        """
+        found = dict(self._all_referrers(repository).get(subject, {}))
+        tag = referrers_tag(subject)
+        listed = self.manifest(repository, tag)
+        for child in () if listed is None else _listed(listed, what=tag):
+            if self.find(repository, child.digest) is not None:
+                found.setdefault(child.digest, child)
+        return [found[digest] for digest in sorted(found)]
+
+    def _all_referrers(self, repository: str) -> Referring:
+        with self._lock:
+            state = (self._changes, *(layer.names() for layer in self.layers))
+            known = self._referring.get(repository)
+        if known is not None and all(old is new for old, new in zip(known[0], state, strict=True)):
+            return known[1]
+        found: dict[Digest, dict[Digest, Descriptor]] = {}
+        for _, reach in self.reaches(repository):
+            for subject, referrer in reach.referrers:
+                found.setdefault(subject, {})[referrer.digest] = referrer
+        with self._lock:
+            if len(self._referring) >= MOST_REMEMBERED:
+                self._referring.clear()
+            self._referring[repository] = (state, found)
+        return found
+
+
+def _listed(found: Found, *, what: str) -> tuple[Descriptor, ...]:
+    """What an index lists; nothing if it is none that can be read."""
+    if not mediatype.is_index(found.root.media_type):
+        return ()
+    try:
+        return parse_manifest(found.raw, found.root.media_type, what=what).manifests
+    except BundlerError:
+        return ()

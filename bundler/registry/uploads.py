@@ -22,6 +22,8 @@ from bundler.store import Store
 from bundler.store.incoming import Incoming
 
 MOST_SESSIONS = 256
+PATIENCE_SECONDS = 30.0
+"""How long an upload or a change waits for garbage to be collected."""
 IDLE_SECONDS = 3600.0
 MOST_BLOB_BYTES = 1 << 40
 
@@ -29,13 +31,15 @@ MOST_BLOB_BYTES = 1 << 40
 class Upload:
     """One session. Whoever changes it holds ``turn``."""
 
-    def __init__(self, repository: str, file: Incoming) -> None:
+    def __init__(self, repository: str, visitor: str, file: Incoming, *, algorithm: str = "sha256") -> None:
         self.repository = repository
+        self.visitor = visitor
         self.id = secrets.token_hex(16)
         self.file = file
         self.turn = asyncio.Lock()
         self.touched = time.monotonic()
-        self._sha256 = hasher("sha256")
+        self._algorithm = algorithm
+        self._state = hasher(algorithm)
 
     @property
     def offset(self) -> int:
@@ -48,13 +52,13 @@ class Upload:
             if self.offset + len(chunk) > MOST_BLOB_BYTES:
                 raise LimitError(f"upload: more than {MOST_BLOB_BYTES} bytes")
             self.file.write(chunk)
-            self._sha256.update(chunk)
+            self._state.update(chunk)
         self.touched = time.monotonic()
 
     def check(self, digest: Digest) -> None:
         """:class:`DigestError` unless what arrived is ``digest``."""
-        state = self._sha256
-        if algorithm_of(digest) != "sha256":  # rare, and said only now: so it is read again
+        state = self._state
+        if algorithm_of(digest) != self._algorithm:  # rare, and said only now: so it is read again
             state = hasher(algorithm_of(digest))
             for chunk in self.file.chunks():
                 state.update(chunk)
@@ -69,24 +73,34 @@ class Uploads:
         self._store = store
         self._most = most
         self._idle = idle
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # held for moments only: the event loop asks for it too
         self._open: dict[str, Upload] = {}
+        self._beginning = 0
 
-    def begin(self, repository: str) -> Upload:
-        """A new session; 429 if there are too many."""
-        self._purge()
+    def begin(self, repository: str, visitor: str, *, algorithm: str = "sha256") -> Upload:
+        """A new session, of ``visitor`` alone; 429 if there are too many. ``algorithm`` is the digest's that is expected."""
+        self.purge()
         with self._guard:
-            if len(self._open) >= self._most:
-                raise Failure(429, "TOOMANYREQUESTS", f"{self._most} uploads are open already; try again later")
-            upload = Upload(repository, self._store.incoming())
-            self._open[upload.id] = upload
-            return upload
+            if len(self._open) + self._beginning >= self._most:
+                message = f"{self._most} uploads are open already; try again later"
+                raise Failure(429, "TOOMANYREQUESTS", message, headers={"Retry-After": "5"})
+            self._beginning += 1
+        upload = None
+        try:
+            with self._store.shared("registry serve", patience=PATIENCE_SECONDS):  # gc counts on files being locked
+                upload = Upload(repository, visitor, self._store.incoming(), algorithm=algorithm)
+        finally:
+            with self._guard:
+                self._beginning -= 1
+                if upload is not None:
+                    self._open[upload.id] = upload
+        return upload
 
-    def find(self, repository: str, session: str) -> Upload:
-        """The session with that id in that repository; 404 if it was never handed out, or is over."""
+    def find(self, repository: str, visitor: str, session: str) -> Upload:
+        """The session with that id in that repository; 404 if it is over, or was never handed out to that visitor."""
         with self._guard:
             upload = self._open.get(session)
-            if upload is None or upload.repository != repository:
+            if upload is None or (upload.repository, upload.visitor) != (repository, visitor):
                 raise Failure(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload; begin a new one")
             upload.touched = time.monotonic()
             return upload
@@ -97,6 +111,10 @@ class Uploads:
             self._open.pop(upload.id, None)
         upload.file.discard()
 
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def close(self) -> None:
         """End all sessions."""
         with self._guard:
@@ -104,9 +122,12 @@ class Uploads:
         for upload in uploads:
             self.drop(upload)
 
-    def _purge(self) -> None:
+    def purge(self) -> None:
+        """End the sessions that nothing has come to for long."""
         limit = time.monotonic() - self._idle
         with self._guard:
             idle = [upload for upload in self._open.values() if upload.touched < limit and not upload.turn.locked()]
+            for upload in idle:  # so that nobody can find one whose file is about to go
+                del self._open[upload.id]
         for upload in idle:
             self.drop(upload)

@@ -1,8 +1,8 @@
 """Asking an ASGI application without a server.
 
-    registry = Caller(application(store))
-    answer = registry.call("PUT", "/v2/app/manifests/1", raw, {"Content-Type": media_type})
-    assert answer.status == 201, answer.errors
+    with serving(store) as registry:
+        answer = registry.call("PUT", "/v2/app/manifests/1", raw, {"Content-Type": media_type})
+        assert answer.status == 201, answer.errors
 
 ``body`` may be bytes, or a list of chunks; ``cut=True`` ends it by a broken connection. The path is decoded once, as
 servers do. A file sent by ``http.response.pathsend`` is read here, and ``answer.sent_path`` says so.
@@ -12,13 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
+
 from bundler.oci.digest import Digest
+from bundler.registry.access import Access
+from bundler.registry.application import application
+from bundler.registry.arrivals import Arrivals
+from bundler.registry.contents import Contents
+from bundler.registry.layers import Layer
+from bundler.registry.store_layer import StoreLayer
+from bundler.registry.uploads import Uploads
+from bundler.store import Store
 from tests.images import Image
 
 
@@ -49,6 +60,12 @@ class Caller:
         self.app = app
         self.pathsend = pathsend
 
+    @property
+    def arrivals(self) -> Arrivals:
+        """The notes of the registry."""
+        found: Arrivals = self.app.state.arrivals
+        return found
+
     def call(
         self,
         method: str,
@@ -61,6 +78,18 @@ class Caller:
         """One request and its answer."""
         return asyncio.run(self.ask(method, target, body, headers, cut=cut))
 
+    def broken(self, target: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """What comes of a body that breaks off: never as much as was announced."""
+        messages: list[dict[str, Any]] = []
+        asked = self.ask("GET", target, headers=headers, messages=messages)
+        with pytest.raises(RuntimeError, match="response already started"):  # at which a server cuts the connection
+            asyncio.run(asked)
+        start, *rest = messages
+        body = b"".join(message.get("body", b"") for message in rest)
+        assert not rest or rest[-1]["more_body"]
+        assert len(body) < int(dict(start["headers"])[b"content-length"])
+        return body
+
     async def ask(
         self,
         method: str,
@@ -69,8 +98,9 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         *,
         cut: bool = False,
+        messages: list[dict[str, Any]] | None = None,
     ) -> Answer:
-        """The same inside a loop, for several requests at once."""
+        """The same inside a loop, for several requests at once. ``messages`` takes what the application sends."""
         path, _, query = target.partition("?")
         chunks = [body] if isinstance(body, bytes) else list(body)
         sent = {"host": "registry.test", **(headers or {})}
@@ -89,7 +119,7 @@ class Caller:
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "extensions": {"http.response.pathsend": {}} if self.pathsend else {},
         }
-        messages: list[dict[str, Any]] = []
+        messages = [] if messages is None else messages
 
         async def receive() -> dict[str, Any]:
             if chunks:
@@ -130,6 +160,32 @@ class Caller:
     def put(self, repository: str, reference: str, raw: bytes, media_type: str) -> Answer:
         """A manifest."""
         return self.call("PUT", f"/v2/{repository}/manifests/{reference}", raw, {"Content-Type": media_type})
+
+
+@contextmanager
+def serving(
+    store: Store | None = None,
+    *more: Layer,
+    read_only: bool = False,
+    allow_delete: bool = True,
+    access: Access | None = None,
+    pathsend: bool = True,
+) -> Iterator[Caller]:
+    """The registry over a store, if one is given, with ``more`` layers behind it."""
+    layer = None if store is None else StoreLayer(store)
+    writable = None if read_only else layer
+    arrivals = Arrivals(None if writable is None else writable.store.private)
+    contents = Contents([*([] if layer is None else [layer]), *more], arrivals)
+    uploads = None if writable is None else Uploads(writable.store)
+    app = application(contents, writable, uploads, access=access or Access.everyone(), allow_delete=allow_delete)
+    app.state.uploads = uploads
+    app.state.arrivals = arrivals
+    try:
+        yield Caller(app, pathsend=pathsend)
+    finally:
+        if uploads is not None:
+            uploads.close()
+        arrivals.close()
 
 
 def _read(path: str) -> bytes:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bundler.registry.application import application
 from bundler.store import Store
-from tests.registry.caller import Caller
+from tests.registry.caller import Caller, serving
 
 
 @pytest.fixture
@@ -20,7 +19,6 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def registry(store: Store) -> Iterator[Caller]:
-    """The registry over it."""
-    app = application(store)
-    yield Caller(app)
-    app.state.uploads.close()
+    """The registry over it; things may be deleted."""
+    with serving(store) as caller:
+        yield caller
