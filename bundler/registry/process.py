@@ -17,8 +17,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from bundler.errors import BundlerError, NetworkError
 
@@ -31,18 +33,22 @@ def running(
     directory: str | os.PathLike[str],
     *,
     read_only: bool = False,
+    allow_delete: bool = False,
     tls_cert: str | os.PathLike[str] | None = None,
     tls_key: str | os.PathLike[str] | None = None,
+    htpasswd: str | os.PathLike[str] | None = None,
+    rights: str | os.PathLike[str] | None = None,
 ) -> Iterator[str]:
     """Serve the store in ``directory`` on a free port of 127.0.0.1, and yield the base address.
 
     Raises :class:`NetworkError` with what the process said if it does not come up.
     """
+    files = {"tls_cert": tls_cert, "tls_key": tls_key, "htpasswd": htpasswd, "rights": rights}
     asked = {
         "directory": os.fspath(directory),
         "read_only": read_only,
-        "tls_cert": None if tls_cert is None else os.fspath(tls_cert),
-        "tls_key": None if tls_key is None else os.fspath(tls_key),
+        "allow_delete": allow_delete,
+        **{name: None if file is None else os.fspath(file) for name, file in files.items()},
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "bundler.registry.process", json.dumps(asked)],
@@ -86,12 +92,18 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def _main(asked: str) -> int:
-    from bundler.registry.serve import serve
+def _main(asked: Mapping[str, Any]) -> int:
+    from bundler.registry.access import Access
+    from bundler.registry.opening import opened
+    from bundler.registry.serve import Door, serve
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        serve(listen="127.0.0.1:0", on_ready=_say, **json.loads(asked))
+        access = Access.of_files(asked["htpasswd"], asked["rights"])
+        cert, key = (None if asked[name] is None else Path(asked[name]) for name in ("tls_cert", "tls_key"))
+        with opened(asked["directory"], read_only=asked["read_only"]) as (contents, writable):
+            door = Door("127.0.0.1:0", tls_cert=cert, tls_key=key)
+            serve(contents, writable, door, access=access, allow_delete=asked["allow_delete"], on_ready=_say)
     except BundlerError as error:
         _say(str(error))
         return error.exit_code
@@ -110,4 +122,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
+    sys.exit(_main(json.loads(sys.argv[1])))
