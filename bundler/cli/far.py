@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,13 +21,14 @@ from bundler.cli.options import (
     TlsVerify,
     TokenHosts,
     access,
+    demanded,
     globals_of,
 )
 from bundler.cli.sizes import human
 from bundler.errors import ConfigError, quoted
 
 if TYPE_CHECKING:
-    from bundler.journey.far import Demand, Verdict
+    from bundler.journey.far import Verdict
 
 Bundle = Annotated[Path, typer.Argument(metavar="OUT", help="The bundle's directory.")]
 PublicKeys = Annotated[list[Path] | None, typer.Option("--key", help="Trusted public key; repeat for several.")]
@@ -101,7 +101,7 @@ def verify(
     from bundler.journey import far
 
     console = console_of(ctx)
-    demand = _demand(key, threshold, allow_expired=allow_expired, unsafe=unsafe)
+    demand = demanded(key, threshold, allow_expired=allow_expired, unsafe=unsafe)
     with console.watching() as observer, ThreadPoolExecutor(jobs, thread_name_prefix="bundler") as executor:
         verdict = far.verify(bundle, demand, quick=quick, damage=damage, executor=executor, observer=observer)
     if not demand.keys:
@@ -152,7 +152,7 @@ def push(
     from bundler.journey import far
 
     console = console_of(ctx)
-    demand = _demand(key, threshold, allow_expired=allow_expired, unsafe=unsafe)
+    demand = demanded(key, threshold, allow_expired=allow_expired, unsafe=unsafe)
     route = far.Route(to, scoped=scoped, renames=tuple(rename or ()), patterns=tuple(image or ()))
     reach = access(authfile, creds, cert_dir, tls_verify, token_host)
     if receipt is not None and not os.access(receipt.parent, os.W_OK):
@@ -174,13 +174,6 @@ def push(
         console.result(f"{landed.reference}  {landed.digest}")
     unchanged = f"; {pushed.unchanged} were there already" if pushed.unchanged else ""
     console.say(f"{len(pushed.receipt.images)} images at {to}: {outcome_counts(pushed.outcomes)}{unchanged}")
-
-
-def _demand(key: list[Path] | None, threshold: int, *, allow_expired: bool, unsafe: bool) -> Demand:
-    from bundler.journey.far import Demand
-
-    now = datetime.now(UTC).replace(microsecond=0)
-    return Demand.of(tuple(key or ()), threshold, now=now, allow_expired=allow_expired, unsafe=unsafe)
 
 
 def _show_verdict(console: Console, verdict: Verdict) -> None:

@@ -198,15 +198,21 @@ def duration(text: str, what: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", text))
 
 
-def bundle_demand(keys: list[Path] | None, *, unsafe: bool) -> Demand | None:
-    """What bundles that are sources must satisfy; None if nothing was said, and then none is opened."""
-    if not keys and not unsafe:
-        return None
+def demanded(
+    keys: list[Path] | None, threshold: int = 1, *, allow_expired: bool = False, unsafe: bool = False
+) -> Demand:
+    """What a bundle must satisfy. Raises :class:`ConfigError` where nothing says whom to trust."""
     from datetime import UTC, datetime
 
     from bundler.journey.far import Demand
 
-    return Demand.of(tuple(keys or ()), 1, now=datetime.now(UTC), unsafe=unsafe)
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Demand.of(tuple(keys or ()), threshold, now=now, allow_expired=allow_expired, unsafe=unsafe)
+
+
+def bundle_demand(keys: list[Path] | None, *, unsafe: bool) -> Demand | None:
+    """What bundles that are sources must satisfy; None if nothing was said, and then none is opened."""
+    return demanded(keys, unsafe=unsafe) if keys or unsafe else None
 
 
 def globals_of(ctx: typer.Context) -> Surroundings:
@@ -238,10 +244,10 @@ def password_from(file: Path | None, descriptor: int | None) -> KeyPassword:
     return ask
 
 
-def new_password(file: Path | None, descriptor: int | None) -> bytes:
-    """The password of a key that is being made."""
+def new_password(file: Path | None, descriptor: int | None, *, what: str = "Password for the new key") -> bytes:
+    """A password that is being set, of a key if nothing else is said."""
     given = _given_password(file, descriptor)
-    return _prompted("Password for the new key", confirm=True) if given is None else given
+    return _prompted(what, confirm=True) if given is None else given
 
 
 def _given_password(file: Path | None, descriptor: int | None) -> bytes | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bundler.cli.console import console_of
+from bundler.cli.garbage import show
 from bundler.cli.options import LOCAL_JOBS, AsJson, Jobs, StoreDir, store_directory
 from bundler.cli.sizes import human
 from bundler.errors import StoreError, quoted
@@ -101,22 +102,15 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and keep it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what no image needs.
+    """Remove what no image needs; what came to a registry over this store within the last hour is kept.
 
     Example: bundler store gc --store /srv/store --dry-run
     """
-    from bundler.store import Store
+    from bundler.journey.serving import collect_garbage
 
     console = console_of(ctx)
-    gone = Store.open(str(store_directory(store))).gc(dry_run=dry_run)
-    if as_json:
-        blobs = [{"digest": digest, "size": size} for digest, size in gone.blobs]
-        console.json({"dryRun": dry_run, "blobs": blobs, "leftovers": list(gone.leftovers), "size": gone.size})
-        return
-    for digest, size in gone.blobs:
-        console.result(f"{digest}  {human(size)}")
-    verb = "would free" if dry_run else "freed"
-    console.say(f"{verb} {human(gone.size)}: {len(gone.blobs)} blobs, {len(gone.leftovers)} leftovers")
+    gone = collect_garbage(store_directory(store), dry_run=dry_run)
+    show(console, gone, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

@@ -228,7 +228,8 @@ def test_push(built: Path, folder: Path, tmp_path_factory: pytest.TempPathFactor
     bundle = hashlib.sha256(b"".join(contents(built / "out").values())).digest()
 
     def judged(far: Path) -> dict[str, str]:
-        named = assert_sound(far)
+        # A manifest that is there by its digest alone has a name of that kind, until the index comes that lists it.
+        named = {name: root for name, root in assert_sound(far).items() if "@" not in name}
         if named:  # I8: the tags come when the content of all images is there
             assert set(blobs(far)) >= ALL
         assert named.items() <= wanted.items()

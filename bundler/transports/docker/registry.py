@@ -7,6 +7,7 @@ with Registry("registry.example.com:5000", Settings(credentials=Credentials("ann
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -89,6 +90,13 @@ class Registry:
             names = fields.texts("repositories") if "repositories" in fields else ()
             collect(found, [_listed(name, f"{self.host}: catalog") for name in names], what=f"{self.host}: catalog")
         return found
+
+    def post(self, target: str, *, credentials: Credentials | None = None, seconds: float | None = None) -> bytes:
+        """The answer to an empty POST to an endpoint that is no part of the specification, and is asked for once."""
+        call = self._call(target)
+        credentials = credentials or call.credentials
+        call = replace(call, method="POST", side=Side.PUSH, credentials=credentials, seconds=seconds, attempts=1)
+        return self._client.ask(call, cap=MANIFEST_CAP).body
 
     def _call(self, target: str, *scopes: str) -> Call:
         return Call("GET", self._client.endpoint(target), Side.PULL, self.host, scopes, self.settings.credentials)
