@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import between, chain, fast, ours
+from bundler.registry.process import running
+from tests.benchmarks import between, chain, fast, ours, registries
 from tests.benchmarks.ground import Ground, prepared
 from tests.benchmarks.measure import Cost
 from tests.benchmarks.table import Step, rendered, write_json
@@ -35,6 +36,8 @@ TARGETS = {
         for peer in between.PEERS
         for step, target in (("copy, each", 0.6), ("sync", 0.4), ("sync again", 1.0))
     },
+    **{step: ("docker-registry", target) for step, target in registries.TARGETS.items()},
+    "first pull of a bundle": ("", 1.0),
     "--help": ("", 0.25),
     "first request": ("", 0.35),
     "plan 2,000 images": ("", 2.0),
@@ -155,12 +158,36 @@ def start_ups(ground: Ground, found: Measurements) -> None:
     shutil.rmtree(work)
 
 
+def served(ground: Ground, found: Measurements) -> None:
+    """The embedded registry and docker-registry, given the same bytes."""
+    work = ground.fresh("served")
+    registries.prepare(work)
+    with ground.far() as far:
+        for step, cost in registries.measure(ground, f"http://{far.host}", work).items():
+            found.note(step, peer=cost)
+    with running(work / "store") as url:
+        for step, cost in registries.measure(ground, url, work).items():
+            found.note(step, ours=cost)
+    shutil.rmtree(work)
+
+
+def first_pull(ground: Ground, found: Measurements) -> None:
+    """From starting to serve a bundle to its first manifest."""
+    work = ground.fresh("bundle")
+    ours.manifest(ground, work)
+    ours.build_without_store(ground, work)
+    found.note("first pull of a bundle", ours=ours.first_pull(ground, work))
+    shutil.rmtree(work)
+
+
 JOURNEYS: dict[str, Callable[[Ground, Measurements], None]] = {
     "chain": chain_journey,
     "ours": our_journey,
     "fast": fast_journey,
     "skopeo-between": skopeo_between,
     "ours-between": ours_between,
+    "served": served,
+    "first-pull": first_pull,
     "starts": start_ups,
 }
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.ground import TAG, Ground
-from tests.benchmarks.measure import Cost, child, until_first_request
+from tests.benchmarks.measure import Cost, child, shell, until_first_request
 from tests.peers import DockerRegistry, bundler, bundler_path
 
 
@@ -77,3 +77,17 @@ def start_python(ground: Ground, work: Path) -> Cost:
 
 def _run(ground: Ground, work: Path, *args: str) -> Cost:
     return child([bundler_path(), *args], cwd=work, env=ground.env)
+
+
+def first_pull(ground: Ground, work: Path) -> Cost:
+    """Start to serve the bundle, and get a manifest from it."""
+    name = ground.names[0]
+    script = f"""
+{bundler_path()} registry serve out --key k.pub --listen 127.0.0.1:0 2>serve.txt &
+server=$!
+until [ -s serve.txt ]; do sleep 0.005; done
+url=$(sed -n 's/.* at //p' serve.txt)
+curl -fsS -o /dev/null "$url/v2/corpus/{name}/manifests/{TAG}"
+kill -9 $server
+"""
+    return shell(script, cwd=work, env=ground.env)
