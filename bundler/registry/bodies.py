@@ -13,11 +13,14 @@ from collections.abc import AsyncIterator
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from bundler.content import CHUNK
 from bundler.registry.failure import Failure
 from bundler.registry.uploads import Upload
 
 STALLED_SECONDS = 60.0
+BATCHES = 32 << 20
+"""Bytes of large bodies in memory, in all: each has a batch that is coming, and one that is with a worker thread."""
+BATCH = (64 << 10, 1 << 20)
+"""The least and the largest batch, in bytes; large ones are quicker."""
 LEAST_BYTES = 4096
 """What must come within that time, if there is so much to come."""
 MOST_HELD = 32 << 20
@@ -52,7 +55,14 @@ class _Held:
 
     def __init__(self) -> None:
         self.sizes: dict[asyncio.Timeout, int] = {}
+        self.large = 0
+        """How many large bodies are coming."""
         self._total = 0
+
+    def batch(self) -> int:
+        """How many bytes of one large body to hand over at a time."""
+        least, most = BATCH
+        return min(most, max(least, BATCHES // (2 * self.large)))
 
     def grow(self, body: asyncio.Timeout, by: int) -> None:
         """More of one came; if that is too much for all, the largest ends."""
@@ -81,6 +91,7 @@ async def receive_into(upload: Upload, request: Request, *, length: int | None =
     writing: asyncio.Future[None] | None = None
     batch: list[bytes] = []
     held = seen = 0
+    _held.large += 1
     try:
         async for chunk in _chunks(request):
             seen += len(chunk)
@@ -88,16 +99,19 @@ async def receive_into(upload: Upload, request: Request, *, length: int | None =
                 break
             batch.append(chunk)
             held += len(chunk)
-            if held >= CHUNK:
+            if held >= _held.batch():
                 if writing is not None:
                     await writing
                 writing = asyncio.ensure_future(run_in_threadpool(upload.write, batch))
                 batch, held = [], 0
     finally:
-        if writing is not None:
-            await writing
-        if batch:
-            await run_in_threadpool(upload.write, batch)
+        try:
+            if writing is not None:
+                await writing
+            if batch:
+                await run_in_threadpool(upload.write, batch)
+        finally:
+            _held.large -= 1
     if length is not None and seen != length:
         raise Failure(400, "SIZE_INVALID", f"the body is not the {length} bytes that Content-Range says")
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from bundler.errors import ConfigError
 from bundler.oci.descriptor import Descriptor
@@ -86,6 +87,7 @@ def _passes(check: Callable[..., str], text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1 << 16)  # all names are looked at again whenever one changes
 def split_name(name: str) -> tuple[str, str] | None:
     """``(path, tag or digest)`` of a name; ``None`` if it has neither, and so can't be asked for.
 

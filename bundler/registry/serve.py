@@ -247,7 +247,7 @@ async def _run(site: Site, server: Server, grace: float, ready: Callable[[], Non
 
 
 def _cut_off(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """For granian, which says that it is done to somebody who was cancelled already, which is nothing to tell an operator."""
+    """Granian says that it is done to somebody who was cancelled already, which is nothing to tell an operator."""
     if not isinstance(context.get("exception"), asyncio.InvalidStateError):
         loop.default_exception_handler(context)
 

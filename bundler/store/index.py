@@ -19,7 +19,7 @@ from typing import Any
 from bundler.errors import BundlerError, ConfigError, ProtocolError, StoreError, quoted
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor, descriptor_of
-from bundler.oci.digest import Digest, parse_digest
+from bundler.oci.digest import Digest, is_digest, parse_digest
 from bundler.oci.strict_json import Fields, canonical, loads
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -79,6 +79,10 @@ class Index:
 
     def without(self, names: Collection[str]) -> Index:
         """Without the entries that go by one of these names."""
+        if not any(
+            name in self.named or is_digest(name) for name in names
+        ):  # an entry that nobody named goes by its digest
+            return self
         return self._with(entry for entry in self.entries if not entry.goes_by(names))
 
     def _with(self, entries: Iterable[Entry]) -> Index:

@@ -107,11 +107,12 @@ class Once:
 
 def test_serves_until_told_to_stop(tmp_path: Path) -> None:
     look = Once()
+    before = signal.getsignal(signal.SIGTERM)
     serve(tmp_path / "store", listen="127.0.0.1:0", on_ready=look)
     assert look.status == 200
     assert look.url.startswith("http://127.0.0.1:")
     assert int(look.url.rpartition(":")[2]) > 0
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
     assert Store.open(str(tmp_path / "store")).images() == []
 
 

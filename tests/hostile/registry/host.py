@@ -300,7 +300,7 @@ class _Fault:
 def _main(asked: Mapping[str, Any]) -> int:
     from datetime import UTC, datetime
 
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
     from bundler.journey.serving import Serving, Started, serve
     from bundler.registry.serve import Door
 
