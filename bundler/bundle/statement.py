@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from bundler.errors import ArchiveError, BundlerError, ConfigError, UnsupportedError, quoted
 from bundler.oci import mediatype
+from bundler.oci.attached import KINDS, Kind
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import HEX_LENGTHS, Digest, digest_of, is_digest
 from bundler.oci.reference import check_repository, check_tag
@@ -53,10 +54,18 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A signature, an SBOM or another referrer of an image. ``tag`` is empty for one that is found by its subject."""
+    """A signature, an SBOM or another referrer of an image. ``tag`` is empty for one that is found by its subject.
+
+    ``root`` has an artifact type if the manifest names one. ``subject`` is what it is about: the image, one of its
+    children, or another attachment. ``kind`` is signature, attestation, sbom or other. Statements of older writers have
+    neither, and both are empty then. They say what the builder found, and prove nothing: whoever must know looks into
+    the manifest.
+    """
 
     tag: str
     root: Descriptor
+    subject: Digest | None = None
+    kind: Kind | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +132,8 @@ def bundle_id(*, name: str, channel: str, serial: int, digests: Iterable[Digest]
     Raises :class:`ConfigError` for a line or a serial that no statement may have: this is asked before much is written.
     """
     fields = Fields({"name": name, "channel": channel, "serial": serial}, what="bundle", error=ConfigError)
-    _line(fields, "name")
-    _line(fields, "channel")
+    line_in(fields, "name")
+    line_in(fields, "channel")
     _positive(fields, "serial")
     value = {"name": name, "channel": channel, "serial": serial, "digests": sorted(set(digests))}
     return digest_of(canonical(value))
@@ -186,13 +195,13 @@ def _parsed(raw: bytes, what: str, error: Callable[[str], BundlerError]) -> Stat
             hint="install a newer bundler",
         )
     statement = Statement(
-        name=_line(predicate, "name"),
-        channel=_line(predicate, "channel"),
+        name=line_in(predicate, "name"),
+        channel=line_in(predicate, "channel"),
         serial=_positive(predicate, "serial"),
         epoch=predicate.size("epoch"),
         bundle_id=digest_in(predicate, "bundleId"),
-        issued=_time(predicate, "issued"),
-        expires=_time(predicate, "expires") if "expires" in predicate else None,
+        issued=time_in(predicate, "issued"),
+        expires=time_in(predicate, "expires") if "expires" in predicate else None,
         previous=digest_in(predicate, "previous") if "previous" in predicate else None,
         images=tuple(_image(image) for image in predicate.each("images")),
         total_size=predicate.size("totalSize"),
@@ -237,13 +246,19 @@ def _image_document(image: CarriedImage) -> dict[str, Any]:
     if image.children is not None:
         value["children"] = list(image.children)
     if image.attachments:
-        value["attachments"] = [
-            {"tag": attachment.tag, **_root_document(attachment.root)}
-            if attachment.tag
-            else _root_document(attachment.root)
-            for attachment in image.attachments
-        ]
+        value["attachments"] = [_attachment_document(attachment) for attachment in image.attachments]
     return value
+
+
+def _attachment_document(attachment: Attachment) -> dict[str, Any]:
+    value = _root_document(attachment.root)
+    said = {
+        "tag": attachment.tag,
+        "artifactType": attachment.root.artifact_type,
+        "subject": attachment.subject,
+        "kind": attachment.kind,
+    }
+    return {**value, **{name: text for name, text in said.items() if text}}
 
 
 def _root_document(root: Descriptor) -> dict[str, Any]:
@@ -277,9 +292,23 @@ def _attachment(fields: Fields) -> Attachment:
             check_tag(tag, what="tag")
         except ConfigError as problem:
             raise fields.fail("tag", f"is wrong: {problem}") from None
-    attachment = Attachment(tag, _root(fields))
+    root = _root(fields)
+    if "artifactType" in fields:
+        root = replace(root, artifact_type=_printable(fields, "artifactType"))
+    subject = digest_in(fields, "subject") if "subject" in fields else None
+    attachment = Attachment(tag, root, subject, _kind(fields))
     fields.done()
     return attachment
+
+
+def _kind(fields: Fields) -> Kind | Literal[""]:
+    if "kind" not in fields:
+        return ""
+    text = fields.text("kind")
+    for kind in KINDS:
+        if kind == text:
+            return kind
+    raise fields.fail("kind", f"must be one of {', '.join(KINDS)}, not {quoted(text)!r}")
 
 
 def _target(fields: Fields, name: str) -> str:
@@ -313,7 +342,8 @@ def _platforms(fields: Fields, name: str) -> tuple[str, ...]:
     return texts
 
 
-def _line(fields: Fields, name: str) -> str:
+def line_in(fields: Fields, name: str) -> str:
+    """The name of a line of bundles, or of a channel, in a document of ours."""
     text = fields.text(name)
     if not _LINE.fullmatch(text):
         raise fields.fail(
@@ -329,7 +359,8 @@ def _positive(fields: Fields, name: str) -> int:
     return value
 
 
-def _time(fields: Fields, name: str) -> datetime:
+def time_in(fields: Fields, name: str) -> datetime:
+    """A time in a document of ours, in the one form that :func:`format_time` writes."""
     text = fields.text(name)
     try:
         moment = datetime.strptime(text, _TIME).replace(tzinfo=UTC)

@@ -13,6 +13,8 @@ from bundler.journey.near import Run, ensure_lock
 from bundler.oci.reference import parse_reference, split_transport
 from bundler.plan import Share
 from bundler.pull.carry import survey
+from bundler.selection.account import account
+from bundler.selection.lock import LockedImage
 
 Shown = Callable[[int], str]
 
@@ -24,6 +26,7 @@ class Forecast:
     ``size`` is what the bundle carries, ``naive`` what its images would take one by one; ``missing`` is what the store
     lacks, and so what a pull fetches. ``volumes`` holds the most that each volume can take. ``pulls`` counts the manifests
     that a pull asks each registry for, and ``limits`` what those registries say is left, with the window in seconds.
+    ``images`` are those of the lock that this follows from.
     """
 
     shares: tuple[Share, ...]
@@ -34,11 +37,13 @@ class Forecast:
     volumes: tuple[int, ...]
     pulls: Mapping[str, int]
     limits: Mapping[str, tuple[int, int]]
+    images: tuple[LockedImage, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The forecast as JSON values."""
         return {
             "images": [{"name": s.name, "size": s.size, "unique": s.unique} for s in self.shares],
+            "attachments": [account(image) for image in self.images],
             "size": self.size,
             "savedBySharing": self.naive - self.size,
             "toFetch": self.missing,
@@ -85,6 +90,7 @@ def forecast(run: Run, *, limit: int, store: Path, now: datetime) -> Forecast:
         lambda image: run.ends.locked(image.source, image.origin.digest),
         executor=run.executor,
         known=run.known,
+        signed=run.signed,
     )
     plan = surveyed.plan
     volumes = layout(plan.order, limit, index_size=len(index_of(lock)))
@@ -102,6 +108,7 @@ def forecast(run: Run, *, limit: int, store: Path, now: datetime) -> Forecast:
         volumes=tuple(volume.bound for volume in volumes),
         pulls=dict(pulls),
         limits=run.ends.rate_limits(),
+        images=lock.images,
     )
 
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bundler.content import Observer, Outcome
+from bundler.content import Observer, Outcome, Source
 from bundler.errors import ConfigError, PolicyError
 from bundler.journey.access import Access, Surroundings
 from bundler.journey.ends import Ends, check_one_origin
@@ -25,12 +25,15 @@ from bundler.journey.files import read_file, write_over
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.oci.reference import parse_reference
-from bundler.pull.carry import Nearest, carry, survey
+from bundler.pull.carry import carry, survey
+from bundler.pull.nearest import Nearest
 from bundler.selection import Wishes, read_wishes
+from bundler.selection.account import account
 from bundler.selection.drift import drift, matching, stale
 from bundler.selection.lock import Lock, LockedImage, next_lock, read_lock, write_lock
 
 if TYPE_CHECKING:
+    from bundler.medium import Signed
     from bundler.pull.resolve import Resolved
     from bundler.store import Store
 
@@ -50,6 +53,12 @@ class Run:
     def lock_path(self) -> Path:
         """The lock beside the manifest: ``bundle.yaml`` has ``bundle.lock.json``."""
         return self.path.with_name(f"{self.path.stem}.lock.json")
+
+    def signed(self, image: str, source: Source) -> Signed | None:
+        """What keeps the simple signatures of an image."""
+        from bundler.journey.signature_stores import signatures_of
+
+        return signatures_of(self.ends, image, source)
 
     def previous(self) -> Lock | None:
         """The lock as it lies there."""
@@ -122,7 +131,12 @@ def _resolve(run: Run, previous: Lock | None, update: Sequence[str]) -> Resolved
     from bundler.pull.resolve import resolve_wishes
 
     return resolve_wishes(
-        run.wishes, run.ends.source_of, executor=run.executor, previous=previous, update=tuple(update)
+        run.wishes,
+        run.ends.source_of,
+        executor=run.executor,
+        previous=previous,
+        update=tuple(update),
+        signed=run.signed,
     )
 
 
@@ -163,18 +177,31 @@ class Pulled:
     store: Path
     outcomes: Counter[Outcome]
 
+    def document(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "store": str(self.store),
+            "serial": self.lock.serial,
+            "images": len(self.lock.images),
+            "outcomes": {outcome.value: count for outcome, count in self.outcomes.items()},
+            "attachments": [account(image) for image in self.lock.images],
+        }
+
 
 def pull(run: Run, directory: Path, *, now: datetime) -> Pulled:
     """Fetch all that the lock names into the store at ``directory``; a lock is made if there is none."""
+    from bundler.journey.policy_gate import check_locked
     from bundler.store import Store
 
     lock = ensure_lock(run, now=now)
+    check_locked(run.ends, lock.images, run.executor)
     with Store.open(str(directory), create=True, observer=run.observer) as store, store.shared("pull"):
         surveyed = survey(
             lock.images,
             lambda image: Nearest(store, store.has, lambda: run.ends.locked(image.source, image.origin.digest)),
             executor=run.executor,
             known=run.known,
+            signed=run.signed,
         )
         with store.lease(want.digest for want in surveyed.plan.order):
             outcomes = carry(surveyed, store, executor=run.executor, observer=run.observer)

@@ -4,5 +4,5 @@ Nothing here knows a medium. Sources are opened by a function that the compositi
 store, a bundle being written, or anything else that speaks the protocols of :mod:`bundler.content`.
 
     resolve       wishes → a lock              attachments    what else is there about an image
-    carry         a lock → contents in a target
+    carry         a lock → contents in a target        beside         signatures that lie beside a registry
 """

@@ -7,20 +7,17 @@ are flushed, then manifests, children before parents, and are flushed; names are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
 from dataclasses import dataclass
 
 from bundler.content import (
-    Buffer,
     Durable,
     Held,
     Job,
     Observer,
     Outcome,
     Planned,
-    Ranged,
     Source,
     Target,
     copy_all,
@@ -32,6 +29,8 @@ from bundler.graph import Graph, Manifests, walk_named
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.plan import Item, Plan, make_plan
+from bundler.pull.beside import Beside, SignedOf, own_signatures, with_signatures
+from bundler.pull.nearest import Nearest
 from bundler.selection.lock import LockedImage
 from bundler.selection.platforms import strip
 
@@ -46,50 +45,21 @@ class Survey:
     sources: dict[Digest, Source]
 
 
-class Nearest:
-    """A source that reads what ``near`` has from there, and the rest from what ``far`` opens when it is first needed."""
-
-    def __init__(self, near: Source, has: Callable[[Descriptor], bool], far: Callable[[], Source]) -> None:
-        self._near, self._has, self._far = near, has, far
-
-    def is_near(self, want: Descriptor) -> bool:
-        """Whether the nearer side has it."""
-        return self._has(want)
-
-    def resolve(self, name: str) -> Descriptor:
-        """Names are the far side's."""
-        return self._far().resolve(name)
-
-    def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
-        """From the nearer side that has it."""
-        return (self._near if self._has(want) else self._far()).fetch(want)
-
-    def fetch_from(self, want: Descriptor, offset: int) -> Generator[Buffer, None, None]:
-        """The same from ``offset`` on; a far side that can't start in the middle is read from its start."""
-        source = self._near if self._has(want) else self._far()
-        if isinstance(source, Ranged):
-            yield from source.fetch_from(want, offset)
-            return
-        with closing(source.fetch(want)) as chunks:
-            for chunk in chunks:
-                yield memoryview(chunk)[offset:]
-                offset = max(0, offset - len(chunk))
-
-
 def survey(
     images: Sequence[LockedImage],
     source_of: SourceOf,
     *,
     executor: Executor,
     known: Mapping[Digest, bytes] | None = None,
+    signed: SignedOf = own_signatures,
 ) -> Survey:
     """Read the manifests of all images, several at once, and plan.
 
-    ``source_of`` gives the source of an image's manifests and blobs; ``known`` holds contents that were read already.
-    Raises what reading raises, and :class:`bundler.errors.LimitError` where the manifests of all images together would
+    ``source_of`` gives the source of an image's manifests and blobs; ``known`` holds contents that were read already,
+    and ``signed`` tells where simple signatures are kept. Raises what reading raises, and :class:`bundler.errors.LimitError` where the manifests of all images together would
     take too much memory, with the image named.
     """
-    sources = [source_of(image) for image in images]
+    sources = [with_signatures(source_of(image), image, signed) for image in images]
     shared = Manifests()
     surveyed = list(executor.map(lambda image, source: _graphs(image, source, shared), images, sources))
     manifests = dict(known or {})
@@ -124,7 +94,7 @@ def stripped(image: LockedImage, source: Source) -> bytes:
     It is made again from the original, which gives the same bytes. A store that was filled with the stripped index has
     that one instead. A registry has only the original, and is not asked for anything else.
     """
-    if isinstance(source, Nearest) and source.is_near(image.root):
+    if isinstance(source, (Nearest, Beside)) and source.is_near(image.root):
         return read(source, image.root)
     try:
         original = read(source, image.origin)

@@ -7,22 +7,24 @@ manifest does not move the others, and touches only its own registry.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bundler.content import Source, Tagged, read
 from bundler.errors import BundlerError, ConfigError, NotFoundError, quoted
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
-from bundler.oci.digest import Digest, digest_of
+from bundler.oci.digest import Digest, digest_of, is_digest
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.platform import Platform
-from bundler.pull.attachments import find_attachments
+from bundler.pull.attachments import Subject, find_attachments
+from bundler.pull.beside import SignedOf, own_signatures
 from bundler.selection.drift import is_match, locked_for
 from bundler.selection.expand import Named, expand
 from bundler.selection.lock import Lock, LockedImage
-from bundler.selection.platforms import Choice, check_config, choose, strip
+from bundler.selection.locked import LeftOut, Reason
+from bundler.selection.platforms import REFERENCE_DIGEST, Choice, check_config, choose, is_attestation, strip
 from bundler.selection.wishes import Wish, Wishes
 
 OpenSource = Callable[[Wish], tuple[Source, str]]
@@ -32,6 +34,9 @@ MOST_KNOWN = 32 << 20
 """Bytes of configs to remember; the rest is read again when it is carried."""
 MOST_TAGS = 200_000
 """Entries of tag lists to remember; those of the repository that was asked first go first, and are asked for again."""
+
+MOST_OTHERS = 200
+"""Of what an index lists and is not carried, so many are looked at for what stays behind with them."""
 
 _CONFIGS = (mediatype.OCI_CONFIG, mediatype.DOCKER_CONFIG)
 
@@ -51,13 +56,15 @@ def resolve_wishes(
     executor: Executor,
     previous: Lock | None = None,
     update: Sequence[str] = (),
+    signed: SignedOf = own_signatures,
 ) -> Resolved:
     """Resolve all wishes, several at once.
 
     What ``previous`` holds for an unchanged wish is taken from there; ``update`` are patterns of images to ask for again.
+    ``signed`` tells where simple signatures are kept: in the source itself, or nowhere, unless given.
     Raises :class:`bundler.errors.NotFoundError` and the sources' errors, with the image named.
     """
-    lookup = _Lookup(open_source)
+    lookup = _Lookup(open_source, signed)
     kept = {wish: _kept(wish, previous, update) for wish in wishes.wishes}
     fresh = [wish for wish in wishes.wishes if not kept[wish][0]]
     expanded = dict(zip(fresh, executor.map(lookup.names, fresh), strict=True))
@@ -99,8 +106,9 @@ def _kept(wish: Wish, previous: Lock | None, update: Sequence[str]) -> tuple[boo
 class _Lookup:
     """Resolves names; threads share one."""
 
-    def __init__(self, open_source: OpenSource) -> None:
+    def __init__(self, open_source: OpenSource, signed: SignedOf) -> None:
         self._open = open_source
+        self._signed = signed
         self._lock = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
         self._tags: dict[str, tuple[str, ...]] = {}
@@ -163,7 +171,7 @@ class _Lookup:
         else:
             root = self._with_platform(source, origin, manifest, wish.platforms, named.source)
             image = LockedImage(named.source, named.target, root, root, wish=wish.fingerprint)
-        return self._with_attachments(image, wish, source)
+        return self._with_attachments(image, wish, source, manifest)
 
     def _with_platform(
         self, source: Source, origin: Descriptor, manifest: Manifest, wanted: Iterable[Platform] | None, what: str
@@ -179,15 +187,39 @@ class _Lookup:
         platform = check_config(raw, None if wanted is None else tuple(wanted), what=what)
         return Descriptor(origin.media_type, origin.digest, origin.size, platform=platform)
 
-    def _with_attachments(self, image: LockedImage, wish: Wish, source: Source) -> LockedImage:
+    def _with_attachments(self, image: LockedImage, wish: Wish, source: Source, manifest: Manifest) -> LockedImage:
         if wish.attachments == "none":
-            return image
+            return replace(image, left_out=(LeftOut("unasked", image.origin.digest),))
         tags = self._tag_list(wish, source) if wish.transport == "docker" and isinstance(source, Tagged) else ()
-        subjects = dict.fromkeys([image.origin.digest, image.root.digest, *(child.digest for child in image.children)])
-        found = find_attachments(source, tuple(subjects), tags, wish.attachments)
-        return LockedImage(
-            image.source, image.target, image.origin, image.root, image.children, image.index, found, image.wish
-        )
+        keeper = self._signed(image.source, source)
+        found = find_attachments(source, _subjects(image, manifest), tags, wish.attachments, signed=keeper)
+        left_out = (*found.left_out, *_left_in_index(image, manifest))
+        if _others(image, manifest)[MOST_OTHERS:]:
+            left_out = (*left_out, LeftOut("cap", image.origin.digest))
+        return replace(image, attachments=found.attachments, left_out=left_out)
+
+
+def _subjects(image: LockedImage, manifest: Manifest) -> tuple[Subject, ...]:
+    """What may have something attached: what is carried, what the name stood for, and the platforms that stay behind."""
+    own = (image.origin,) if image.index == "strip" else (image.origin, image.root)
+    others = [one for one in _others(image, manifest) if one.is_manifest and not is_attestation(one)]
+    return (*map(Subject, (*own, *image.children)), *(Subject(one, "platform") for one in others[:MOST_OTHERS]))
+
+
+def _others(image: LockedImage, manifest: Manifest) -> list[Descriptor]:
+    """What an index lists and is not carried."""
+    carried = {one.digest for one in (image.root, *image.children)}
+    return [one for one in manifest.manifests if one.digest not in carried]
+
+
+def _left_in_index(image: LockedImage, manifest: Manifest) -> Iterator[LeftOut]:
+    """BuildKit's attestations that stay behind: an index lists them beside the images that they are about."""
+    carried = {one.digest for one in (image.root, *image.children)}
+    for child in filter(is_attestation, _others(image, manifest)[:MOST_OTHERS]):
+        about = child.annotations[REFERENCE_DIGEST]
+        reason: Reason = "index" if about in carried else "platform"
+        subject = Digest(about) if is_digest(about) else image.origin.digest
+        yield LeftOut(reason, subject, "attestation", root=Descriptor(child.media_type, child.digest, child.size))
 
 
 def _of_index(named: Named, origin: Descriptor, raw: bytes, manifest: Manifest) -> LockedImage:

@@ -22,6 +22,7 @@ from bundler.content import (
     Observer,
     Outcome,
     Planned,
+    Referred,
     Source,
     Target,
     copy_all,
@@ -30,6 +31,7 @@ from bundler.content import (
     verified,
 )
 from bundler.errors import (
+    AuthError,
     BundlerError,
     DigestError,
     LimitError,
@@ -73,6 +75,7 @@ def deliver(
     *,
     order: Mapping[Digest, int] | None = None,
     check: Check = _nothing,
+    repair: bool = False,
     executor: Executor,
     observer: Observer = silent,
 ) -> Delivery:
@@ -80,11 +83,12 @@ def deliver(
 
     ``order`` gives each content's place in the volumes; without it the largest go first. ``check`` runs when all contents
     have arrived, each verified by its digest, and before the first tag is written; not if everything is at the destination
-    already. Raises what reading raises, and :class:`PushError` or the transport's errors if the destination refuses;
+    already. With ``repair``, a root that is at the destination is not taken for a sign that all below it is, and every
+    content is looked for. Raises what reading raises, and :class:`PushError` or the transport's errors if the destination refuses;
     whatever had arrived by then stays there, and the same call again goes on from it.
     """
     targets = {shipment.repository: open_target(shipment.repository) for shipment in shipments}
-    there = list(executor.map(lambda s: _is_there(source_of(s), targets[s.repository], s), shipments))
+    there = list(executor.map(lambda s: not repair and _is_there(source_of(s), targets[s.repository], s), shipments))
     unchanged = tuple(s for s, found in zip(shipments, there, strict=True) if found)
     pending = tuple(s for s, found in zip(shipments, there, strict=True) if not found)
     if not pending:
@@ -101,12 +105,16 @@ def deliver(
     for target in targets.values():
         if isinstance(target, Durable):
             target.flush()
-    # Images before the indexes that list them: a registry that looks at the images of an index while one of them is being
-    # tagged may find it half written.
-    for indexes in (False, True):
-        named = [s for s in pending if is_index(s.root.media_type) is indexes]
+    # Signatures before the images whose admission may depend on them. Images before the indexes that list them: a registry
+    # that looks at the images of an index while one of them is being tagged may find it half written.
+    for turn in range(3):
+        named = [s for s in pending if _turn(s) == turn]
         list(executor.map(_tag, (targets[s.repository] for s in named), named))
     return Delivery(outcomes, unchanged, pending)
+
+
+def _turn(shipment: Shipment) -> int:
+    return 0 if shipment.attached else 2 if is_index(shipment.root.media_type) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,8 @@ class _Load:
 def _is_there(source: Source, target: Target, shipment: Shipment) -> bool:
     """Whether the destination's name stands for the right root already, with every child that is carried.
 
-    An index has one digest whichever of its children came with it, so those are looked for.
+    An index has one digest whichever of its children came with it, so those are looked for. What is found by its subject
+    is there if it is listed: a push that broke off may have left it without its entry in a list that clients keep.
     """
     resolve = getattr(target, "resolve", None)
     if resolve is None:
@@ -140,10 +149,22 @@ def _is_there(source: Source, target: Target, shipment: Shipment) -> bool:
         found: Descriptor = resolve(shipment.tag or root.digest)
     except (NotFoundError, ProtocolError, UnsupportedError, DigestError, LimitError):
         return False  # what can't be read there is not what was to be there, and is about to be replaced
+    if found.digest == root.digest and not _is_listed(target, shipment):
+        return False
     if found.digest != root.digest or not is_index(root.media_type):
         return found.digest == root.digest
     listed = parse_manifest(read(source, root), root.media_type, what=shipment.source).manifests
     return all(target.has(child) for child in listed if shipment.chosen is None or child.digest in shipment.chosen)
+
+
+def _is_listed(target: Target, shipment: Shipment) -> bool:
+    if shipment.tag or shipment.subject is None or not isinstance(target, Referred):
+        return True
+    try:
+        listed = target.referrers(shipment.subject)
+    except (NotFoundError, ProtocolError, UnsupportedError, LimitError, AuthError):
+        return True  # nobody can ask that registry, so nothing is gained by sending it again
+    return any(entry.digest == shipment.root.digest for entry in listed)
 
 
 def _blobs(load: _Load, order: Mapping[Digest, int] | None, observer: Observer) -> Counter[Outcome]:

@@ -29,7 +29,7 @@ class Shipment:
     ``tag`` is None if the root is known by its digest only, and empty where a place holds one image without a name.
     ``origin`` is a repository at the destination from which contents may be mounted. ``chosen`` are the children that a
     sparse index is carried with, None for all. An image's attachments travel as shipments of their own, ``attached``, to
-    the image's repository.
+    the image's repository; ``subject`` is what such a one is about, if the bundle says so.
     """
 
     source: str
@@ -39,6 +39,7 @@ class Shipment:
     chosen: frozenset[Digest] | None = None
     attached: bool = False
     origin: str = ""
+    subject: Digest | None = None
 
     @property
     def name(self) -> str:
@@ -60,7 +61,7 @@ def shipments(
     other platforms, that would get the same name, or for a name that the grammar does not allow.
     """
     images = tuple(images)
-    chosen = _matching(images, patterns) if patterns else images
+    chosen = matching(images, patterns) if patterns else images
     found: dict[str, Shipment] = {}
     for image in chosen:
         for shipment in _shipments(image, prefix, scoped=scoped, renames=renames or {}):
@@ -73,7 +74,8 @@ def shipments(
     return tuple(found.values())
 
 
-def _matching(images: Sequence[CarriedImage], patterns: Sequence[str]) -> list[CarriedImage]:
+def matching(images: Sequence[CarriedImage], patterns: Sequence[str]) -> list[CarriedImage]:
+    """The images that match one of ``patterns``; :class:`NotFoundError` for a pattern that matches nothing."""
     taken: set[str] = set()
     for pattern in patterns:
         matches = [
@@ -105,7 +107,9 @@ def _shipments(image: CarriedImage, prefix: str, *, scoped: bool, renames: Mappi
     chosen = None if image.children is None else frozenset(image.children)
     yield Shipment(image.name, image.root, repository, tag or None, chosen)
     for attachment in image.attachments:
-        yield Shipment(image.name, attachment.root, repository, attachment.tag or None, attached=True)
+        yield Shipment(
+            image.name, attachment.root, repository, attachment.tag or None, attached=True, subject=attachment.subject
+        )
 
 
 def _renamed(repository: str, renames: Mapping[str, str]) -> str:

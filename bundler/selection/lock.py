@@ -8,22 +8,30 @@ is ``schemas/bundle-lock/``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bundler.errors import ConfigError, ProtocolError, UnsupportedError, quoted
-from bundler.oci.descriptor import Descriptor, descriptor_of
 from bundler.oci.digest import parse_digest
 from bundler.oci.reference import check_repository, check_tag
 from bundler.oci.strict_json import Fields, canonical, loads
-from bundler.selection.locked import Attachment, Lock, LockedImage, checked_images
+from bundler.selection.lock_attachments import (
+    documents,
+    left_documents,
+    plain,
+    read_attachment,
+    read_descriptor,
+    read_left_out,
+)
+from bundler.selection.locked import Attachment, LeftOut, Lock, LockedImage, checked_images
 from bundler.selection.platforms import SHAPES
 from bundler.selection.wishes import is_name
 
 __all__ = [
     "Attachment",
+    "LeftOut",
     "Lock",
     "LockedImage",
     "check_target",
@@ -129,11 +137,12 @@ def _read_image(fields: Fields, value: dict[str, Any]) -> LockedImage:
     image = LockedImage(
         source=fields.text("source"),
         target=check_target(fields.text("target"), what=f"{fields.what}: target"),
-        origin=_read_descriptor(fields.object("origin"), value["origin"]),
-        root=_read_descriptor(fields.object("root"), value["root"]),
-        children=tuple(_read_descriptor(*pair) for pair in _objects(fields, value, "children")),
+        origin=read_descriptor(fields.object("origin"), value["origin"]),
+        root=read_descriptor(fields.object("root"), value["root"]),
+        children=tuple(read_descriptor(*pair) for pair in _objects(fields, value, "children")),
         index=shape,
-        attachments=tuple(_read_attachment(*pair) for pair in _objects(fields, value, "attachments")),
+        attachments=tuple(read_attachment(*pair) for pair in _objects(fields, value, "attachments")),
+        left_out=tuple(read_left_out(*pair) for pair in _objects(fields, value, "leftOut")),
         wish=fields.text("wish") if "wish" in fields else "",
     )
     if image.wish and not _FINGERPRINT.fullmatch(image.wish):
@@ -164,28 +173,13 @@ def check_target(target: str, *, what: str) -> str:
     return target
 
 
-def _read_attachment(fields: Fields, value: dict[str, Any]) -> Attachment:
-    tag = check_tag(fields.text("tag"), what=fields.what) if "tag" in fields else ""
-    attachment = Attachment(tag, _read_descriptor(fields.object("root"), value["root"]))
-    fields.done()
-    return attachment
-
-
-def _read_descriptor(fields: Fields, value: dict[str, Any]) -> Descriptor:
-    descriptor = descriptor_of(fields)
-    if not descriptor.is_manifest:
-        raise fields.fail("mediaType", f"is {quoted(descriptor.media_type)!r}, which is no manifest")
-    if _plain(descriptor) != value:
-        raise fields.fail("", "holds more than mediaType, digest, size, artifactType and a normalised platform")
-    return descriptor
-
-
 def _documents(images: Iterable[LockedImage]) -> list[dict[str, Any]]:
     return [_document(image) for image in images]
 
 
 def _contents(images: Iterable[LockedImage]) -> list[dict[str, Any]]:
-    return [{**_document(image), "wish": ""} for image in images]
+    """What a release is told by: not by what was wished for, nor by what is left out."""
+    return [{**_document(image), "wish": "", "leftOut": []} for image in images]
 
 
 def _document(image: LockedImage) -> dict[str, Any]:
@@ -193,25 +187,18 @@ def _document(image: LockedImage) -> dict[str, Any]:
         "source": image.source,
         "target": image.target,
         "index": image.index,
-        "origin": _plain(image.origin),
-        "root": _plain(image.root),
+        "origin": plain(image.origin),
+        "root": plain(image.root),
     }
     if image.children:
-        value["children"] = [_plain(child) for child in image.children]
+        value["children"] = [plain(child) for child in image.children]
     if image.attachments:
-        found = sorted(image.attachments, key=lambda attachment: (attachment.tag, attachment.root.digest))
-        value["attachments"] = [
-            {**({"tag": attachment.tag} if attachment.tag else {}), "root": _plain(attachment.root)}
-            for attachment in dict.fromkeys(found)
-        ]
+        value["attachments"] = documents(image.attachments)
+    if image.left_out:
+        value["leftOut"] = left_documents(image.left_out)
     if image.wish:
         value["wish"] = image.wish
     return value
-
-
-def _plain(descriptor: Descriptor) -> Mapping[str, Any]:
-    """A descriptor without annotations and URLs, which say nothing about what it is."""
-    return replace(descriptor, annotations={}, urls=()).document()
 
 
 def _whole(moment: datetime) -> datetime:

@@ -5,22 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from bundler.errors import ConfigError, quoted
+from bundler.oci.attached import Kind
 from bundler.oci.descriptor import Descriptor
+from bundler.oci.digest import Digest
 from bundler.oci.platform import Platform
 from bundler.selection.platforms import Shape, is_attestation
+
+Reason = Literal["unwanted", "platform", "index", "cap", "missing", "foreign", "unreadable", "unanswered", "unasked"]
+"""Why something attached stays behind."""
+REASONS: dict[Reason, str] = {
+    "unwanted": "not of the kinds that `attachments:` names",
+    "platform": "about a platform that is not chosen",
+    "index": "in an index that is not carried, as one image of it is",
+    "cap": "beyond what one image may have attached",
+    "missing": "listed, but not there",
+    "foreign": "listed as attached, but about something else",
+    "unreadable": "no manifest that can be carried",
+    "unanswered": "where they would be listed, the answer is a refusal",
+    "unasked": "`attachments: none`, so nobody looked",
+}
+"""The same in words, to follow a colon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """Something about an image (a signature, an SBOM) that travels with it.
 
-    ``tag`` is its own tag beside the image (``sha256-….sig``), or empty if it is found by its ``subject``.
+    ``tag`` is its own tag beside the image (``sha256-….sig``), or empty if it is found by its ``subject``: the image, one
+    of its children, or another attachment. ``kind`` and ``predicates``, the types of an attestation's predicates, are what
+    its manifest says. Locks of older versions have none of the three.
+
+    ``layers`` are set if upstream has no such manifest: bundler makes it, of simple signatures that lie beside the
+    registry, and these are they.
     """
 
     tag: str
     root: Descriptor
+    subject: Digest | None = None
+    kind: Kind | Literal[""] = ""
+    predicates: tuple[str, ...] = ()
+    layers: tuple[Descriptor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something about ``subject`` that does not travel; ``root`` is None where it is not known what it would be."""
+
+    reason: Reason
+    subject: Digest
+    kind: Kind | Literal[""] = ""
+    tag: str = ""
+    root: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +68,8 @@ class LockedImage:
     ``source`` is ``docker://registry/repository:tag`` or ``transport:rest``; ``target`` is ``repository:tag`` (or
     ``repository@digest``) at the far registry. ``origin`` is what the name stood for upstream, ``root`` what is carried in
     its place: the same unless ``index`` is ``single`` or ``strip``. ``children`` are those carried of an index, empty for
-    ``manifest`` and ``single``. ``wish`` is the fingerprint of the wish it was resolved for.
+    ``manifest`` and ``single``. ``wish`` is the fingerprint of the wish it was resolved for. ``left_out`` is what was found
+    attached and is not among the ``attachments``.
     """
 
     source: str
@@ -41,6 +80,7 @@ class LockedImage:
     index: Shape = "manifest"
     attachments: tuple[Attachment, ...] = ()
     wish: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

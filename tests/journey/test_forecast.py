@@ -85,6 +85,7 @@ SAMPLE = Forecast(
 def test_as_json() -> None:
     assert SAMPLE.document() == {
         "images": [{"name": "a:1", "size": 5000, "unique": 2000}],
+        "attachments": [],
         "size": 5000,
         "savedBySharing": 4000,
         "toFetch": 4000,

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bundler.content import Event, Outcome
+from bundler.content import Event, Outcome, read
 from bundler.errors import ConfigError, NotFoundError, PolicyError, StoreError, UnsupportedError
 from bundler.journey import near
 from bundler.journey.access import Access
+from bundler.oci.manifest import parse_manifest
 from bundler.selection.lock import read_lock
 from bundler.store import Store
 from bundler.transports.docker.credentials import Credentials
-from tests.images import artifact, image, index, layer, write_layout
+from tests.images import artifact, image, index, layer, write_dir, write_layout
 from tests.store.invariants import assert_sound
 from tests.workshop import API, IMAGES, NOW, WEB, Workshop, contents, working, write_manifest
 
@@ -30,6 +31,28 @@ def place(tmp_path: Path) -> Workshop:
 def one(name: str = "reg.io/team/web:1.0", **options: str) -> str:
     more = "".join(f"\n    {key}: {value}" for key, value in options.items())
     return f"  - image: oci:upstream:{name}{more}\n"
+
+
+# What is attached
+
+
+def test_signatures_beside_an_image_in_a_folder_are_carried_and_accounted_for(tmp_path: Path) -> None:
+    write_dir(tmp_path / "signed", WEB)
+    (tmp_path / "signed" / "signature-1").write_bytes(b"one of web")
+    write_manifest(tmp_path, "  - image: dir:signed\n    as: team/web\n")
+    with working(tmp_path / "bundle.yaml") as run:
+        first = near.pull(run, tmp_path / "store", now=NOW)
+        (tmp_path / "signed" / "signature-2").write_bytes(b"a later one")
+        assert near.pull(run, tmp_path / "store", now=LATER).lock == first.lock
+        assert (near.make_lock(run, now=LATER, update=["*"])).serial == 2
+    (account,) = first.document()["attachments"]
+    (carried,) = account["carried"]
+    assert (carried["kind"], carried["subject"], account["leftOut"]) == ("signature", WEB.root.digest, [])
+    store = Store.open(str(tmp_path / "store"))
+    made = store.resolve(carried["digest"])
+    (layer_,) = parse_manifest(read(store, made), made.media_type, what="made").layers
+    assert read(store, layer_) == b"one of web"
+    assert_sound(tmp_path / "store")
 
 
 # The lock

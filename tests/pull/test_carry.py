@@ -17,7 +17,8 @@ from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import digest_of
 from bundler.oci.manifest import parse_manifest
 from bundler.oci.platform import parse_platform
-from bundler.pull.carry import Nearest, Survey, carry, survey
+from bundler.pull.carry import Survey, carry, survey
+from bundler.pull.nearest import Nearest
 from bundler.selection.lock import Attachment, LockedImage
 from bundler.selection.platforms import strip
 from tests.images import Image, artifact, family, image, index, layer, load

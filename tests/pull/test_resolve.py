@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,13 @@ from bundler.oci import mediatype
 from bundler.oci.digest import Digest, digest_of
 from bundler.oci.platform import Platform, parse_platform
 from bundler.oci.reference import parse_reference
+from bundler.pull import resolve as resolving
 from bundler.pull.resolve import Resolved, resolve_wishes
 from bundler.selection import Wishes, read_wishes
 from bundler.selection.lock import Lock, next_lock
 from bundler.selection.wishes import Wish
-from tests.images import Image, artifact, image, index, layer, load
+from tests.attachments import Signing
+from tests.images import Image, artifact, as_json, image, index, layer, load, part
 from tests.memory import Fault, Memory, Plain
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -281,7 +284,9 @@ def test_attachments_of_index_and_chosen_children(site: Site) -> None:
     }
     memory.calls.clear()
     wishes = wished("  - image: other.io/team/api:2.0\n    attachments: none")
-    assert resolve(site, wishes).images[0].attachments == ()
+    (found,) = resolve(site, wishes).images
+    assert found.attachments == ()
+    assert [(one.reason, one.subject) for one in found.left_out] == [("unasked", whole.root.digest)]
     assert memory.count("tags") == memory.count("referrers") == 0
 
 
@@ -292,6 +297,68 @@ def test_attachments_follow_what_is_carried_in_place_of_the_index(site: Site) ->
     site.hold("other.io/team/api", {name: artifact(name.encode()) for name in names.values()})
     (found,) = resolve(site, wished("  - other.io/team/api:2.0", "platforms: [linux/arm64]\n")).images
     assert {a.tag for a in found.attachments} == set(names.values())
+
+
+def test_what_is_about_a_platform_that_is_not_chosen_is_told_of(site: Site) -> None:
+    tags = {
+        str(platform): f"{app('api', str(platform)).root.digest.replace(':', '-')}.sig" for platform in (AMD, ARM, ARM7)
+    }
+    site.hold("other.io/team/api", {name: artifact(name.encode()) for name in tags.values()})
+    (found,) = resolve(site, wished("  - other.io/team/api:2.0", "platforms: [linux/arm64, linux/amd64]\n")).images
+    assert {a.tag for a in found.attachments} == {tags["linux/amd64"], tags["linux/arm64"]}
+    assert [(one.reason, one.kind, one.tag) for one in found.left_out] == [
+        ("platform", "signature", tags["linux/arm/v7"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "reasons"),
+    [
+        pytest.param("all", [], id="all"),
+        pytest.param("[linux/arm64, linux/amd64]", ["platform"], id="sparse"),
+        pytest.param("[linux/arm64]", ["platform", "index", "platform"], id="single"),
+    ],
+)
+def test_attestations_that_an_index_lists(site: Site, platforms: str, reasons: list[str]) -> None:
+    children = [app("kit", str(platform)) for platform in (AMD, ARM, ARM7)]
+    raw = json.loads(index(*children).raw)
+    notes = [artifact(f"about {n}".encode()) for n in range(3)]
+    for child, note in zip(children, notes, strict=True):
+        entry = {**note.root.document(), "platform": {"os": "unknown", "architecture": "unknown"}}
+        said = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": child.root.digest}
+        raw["manifests"].append({**entry, "annotations": said})
+    root = part(as_json(raw), mediatype.OCI_INDEX)
+    parts = tuple(dict.fromkeys(each for held in (*children, *notes) for each in held.parts))
+    site.hold("other.io/team/kit", {"1": Image(root.descriptor, (*parts, root))})
+    (found,) = resolve(site, wished(f"  - image: other.io/team/kit:1\n    platforms: {platforms}")).images
+    assert [one.reason for one in found.left_out] == reasons
+    assert {(one.kind, one.subject) for one in found.left_out if one.reason == "index"} <= {
+        ("attestation", children[1].root.digest)
+    }
+
+
+def test_an_index_of_too_many_platforms_to_look_at(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "MOST_OTHERS", 1)
+    memory = site.hold("other.io/team/api", {})
+    (found,) = resolve(site, wished("  - image: other.io/team/api:2.0\n    platforms: [linux/arm64]")).images
+    assert memory.count("referrers") == 3  # of the index, of the one that is carried, and of one that is not
+    assert [(one.reason, one.subject) for one in found.left_out] == [("cap", multi("api").root.digest)]
+
+
+def test_simple_signatures_are_asked_for_where_they_are_kept(site: Site) -> None:
+    keeper = Signing({multi("api").root.digest: [b"signed"]})
+    asked = []
+
+    def signed(image: str, source: Source) -> Signing:
+        asked.append((image, source))
+        return keeper
+
+    with ThreadPoolExecutor(2) as executor:
+        (found,) = resolve_wishes(
+            wished("  - other.io/team/api:2.0"), site.open_source, executor=executor, signed=signed
+        ).images
+    assert asked == [("docker://other.io/team/api:2.0", site.repositories["other.io/team/api"])]
+    assert [(one.kind, one.subject) for one in found.attachments] == [("signature", multi("api").root.digest)]
 
 
 # An earlier lock

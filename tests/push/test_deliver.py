@@ -255,6 +255,46 @@ def test_attachments_and_images_without_a_tag(source: Memory, executor: ThreadPo
     assert len(set(pushes)) == len(pushes)
 
 
+def test_attachments_are_named_before_images_and_images_before_their_indexes(source: Memory) -> None:
+    far = Far()
+    with ThreadPoolExecutor(1) as one:
+        loads = (
+            shipment("app", MULTI, "multi"),
+            shipment("app", WEB, "web"),
+            shipment("app", IMAGES["sbom"], "sha256-x.sbom", attached=True),
+        )
+        send(far, source, one, *loads)
+    assert [tag for _, tag in far.calls("tag")] == ["sha256-x.sbom", "web", "multi"]
+
+
+class Unlisting(Memory):
+    """A registry where a push broke off between a manifest and its entry in the list that clients keep."""
+
+    def __init__(self, *args: object, **more: object) -> None:
+        super().__init__(*args, **more)  # type: ignore[arg-type]  # passed through
+        self.listed: set[Digest] = set()
+
+    def push(self, want: Descriptor, content: Iterable[Buffer]) -> None:
+        super().push(want, content)
+        self.listed.add(want.digest)
+
+    def referrers(self, subject: Digest) -> list[Descriptor]:
+        return [one for one in super().referrers(subject) if one.digest in self.listed]
+
+
+def test_an_attachment_that_is_there_and_not_listed_is_sent_again(source: Memory, executor: ThreadPoolExecutor) -> None:
+    far = Far()
+    memory = far.host["team/web"] = Unlisting("team/web", far.host)
+    sbom = shipment("team/web", IMAGES["sbom"], None, attached=True, subject=WEB.root.digest)
+    loads = (shipment("team/web", WEB), sbom)
+    send(far, source, executor, *loads)
+    assert send(far, source, executor, *loads).unchanged == loads
+    memory.listed.clear()
+    again = send(far, source, executor, *loads)
+    assert (again.unchanged, again.delivered) == (loads[:1], loads[1:])
+    assert memory.referrers(WEB.root.digest)[0].digest == sbom.root.digest
+
+
 def test_a_sparse_index_goes_without_what_was_left_out(source: Memory, executor: ThreadPoolExecutor) -> None:
     far = Far(strict=False)
     send(far, source, executor, shipment("multi", MULTI, chosen=frozenset({ARMS[1].root.digest})))

@@ -15,7 +15,17 @@ from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import digest_of
 from bundler.oci.platform import Platform, parse_platform
-from bundler.selection.lock import Attachment, Lock, LockedImage, check_target, next_lock, read_lock, write_lock
+from bundler.oci.simple_signatures import SIGNATURE_TYPE
+from bundler.selection.lock import (
+    Attachment,
+    LeftOut,
+    Lock,
+    LockedImage,
+    check_target,
+    next_lock,
+    read_lock,
+    write_lock,
+)
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=90)
@@ -37,7 +47,16 @@ STRIPPED = LockedImage("docker://quay.io/b:1", "b:1", index("i"), index("s"), (A
 SINGLE = LockedImage("docker://quay.io/c:1", "c:1", index("i"), A, (), "single", (
     Attachment("", manifest("referrer")), Attachment(f"sha256-{A.digest[7:]}.sig", manifest("signature"))))  # fmt: skip
 WHOLE = LockedImage("oci:./app:latest", f"app@{A.digest}", index("w"), index("w"), (A, B), "keep")
-IMAGES = (PLAIN, SPARSE, STRIPPED, SINGLE, WHOLE)
+SIGNATURE_LAYER = Descriptor(SIGNATURE_TYPE, digest_of(b"signed"), 6)
+TOLD = LockedImage("docker://quay.io/d:1", "d:1", A, A, attachments=(
+    Attachment("", manifest("simple"), A.digest, "signature", layers=(SIGNATURE_LAYER,)),
+    Attachment("", replace(manifest("att"), artifact_type="application/x"), A.digest, "attestation", ("a", "b")),
+    Attachment(f"sha256-{A.digest[7:]}.sig", manifest("signature"), A.digest, "signature")),
+    left_out=(
+        LeftOut("missing", A.digest, "sbom", f"sha256-{A.digest[7:]}.sbom"),
+        LeftOut("platform", B.digest, "other", root=Descriptor("application/old", digest_of(b"old"), 3, artifact_type="x/y")),
+        LeftOut("unanswered", B.digest)))  # fmt: skip
+IMAGES = (PLAIN, SPARSE, STRIPPED, SINGLE, TOLD, WHOLE)
 
 
 def locked(*images, previous=None, **more):
@@ -106,6 +125,16 @@ class TestSerial:
         more = replace(PLAIN, attachments=(Attachment("", manifest("late")),))
         assert locked(*IMAGES[1:], more, previous=locked()).serial == 2
 
+    def test_what_an_attachment_is_is_content_as_bundles_say_it(self):
+        told = replace(TOLD, attachments=(replace(TOLD.attachments[0], kind="other"), *TOLD.attachments[1:]))
+        assert locked(*IMAGES[:4], told, previous=locked(*IMAGES[:5])).serial == 2
+
+    def test_what_is_left_out_is_not_content(self):
+        first = locked()
+        other = locked(*(replace(image, left_out=()) for image in IMAGES), previous=first, issued=LATER)
+        assert (other.serial, other.issued) == (1, first.issued)
+        assert not any(image.left_out for image in other.images)
+
     def test_other_wishes_for_the_same_images_are_the_same_release(self):
         first = locked()
         other = locked(*(replace(image, wish="f" * 16) for image in IMAGES), previous=first, issued=LATER)
@@ -171,6 +200,18 @@ def edit(path, value):
 
 
 FIRST = ("images", 0)
+LAYER = {"mediaType": SIGNATURE_TYPE, "digest": A.digest, "size": 1}
+
+
+def attached(**members):
+    return edit([*FIRST, "attachments"], [{"root": A.document(), **members}])
+
+
+def left_out(**members):
+    value = {"reason": "cap", "subject": A.digest, **members}
+    return edit([*FIRST, "leftOut"], [{name: one for name, one in value.items() if one is not None}])
+
+
 BAD = {
     "api version": (edit(["apiVersion"], "bundler/v2"), "apiVersion is 'bundler/v2', not 'bundler/v1'"),
     "kind": (edit(["kind"], "Bundle"), "kind is 'Bundle'"),
@@ -209,6 +250,19 @@ BAD = {
     "children of a manifest": (edit([*FIRST, "index"], "manifest"), "children must be there"),
     "wish": (edit([*FIRST, "wish"], "xyz"), "wish is no fingerprint"),
     "attachment tag": (edit([*FIRST, "attachments"], [{"tag": "-", "root": A.document()}]), "is not a tag"),
+    "attachment kind": (attached(kind="virus"), "kind is 'virus', not one of signature"),
+    "attachment subject": (attached(subject="sha1:1"), "subject"),
+    "attachment predicates": (attached(predicates="x"), "predicates must be a list"),
+    "layers with a tag": (attached(layers=[LAYER], subject=A.digest, tag="a"), "layers must come with a subject"),
+    "layers without a subject": (attached(layers=[LAYER]), "layers must come with a subject"),
+    "layers of another type": (attached(layers=[{**LAYER, "mediaType": "x/y"}], subject=A.digest), "is 'x/y', not"),
+    "reason": (left_out(reason="laziness"), "reason is 'laziness', not one of unwanted"),
+    "no reason": (left_out(reason=None), "reason is missing"),
+    "left out of nothing": (left_out(subject=None), "subject is missing"),
+    "left out kind": (left_out(kind="x"), "kind is 'x'"),
+    "left out tag": (left_out(tag="-"), "is not a tag"),
+    "left out key": (left_out(x=1), "x is not a known key"),
+    "left out root": (left_out(root={**LAYER, "urls": ["https://x.example"]}), "holds more than"),
     "attachment key": (edit([*FIRST, "attachments"], [{"x": "-", "root": A.document()}]), "x is not a known key"),
 }
 
@@ -235,6 +289,18 @@ def test_a_stripped_index_may_differ_from_its_origin():
 def test_what_is_no_json(raw, match):
     with pytest.raises(ConfigError, match=match):
         read_lock(raw, "l")
+
+
+def test_a_lock_of_before_attachments_were_accounted_for():
+    document = json.loads(write_lock(locked(TOLD)))
+    del document["images"][0]["leftOut"]
+    for attachment in document["images"][0]["attachments"]:
+        for later in ("subject", "kind", "predicates", "layers"):
+            attachment.pop(later, None)
+    (old,) = read_lock(json.dumps(document).encode(), "l").images
+    assert (old.left_out, {one.kind for one in old.attachments}) == ((), {""})
+    assert [one.root for one in old.attachments] == [one.root for one in TOLD.attachments]
+    assert json.loads(write_lock(read_lock(json.dumps(document).encode(), "l"))) == document
 
 
 def test_size():

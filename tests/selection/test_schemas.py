@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from bundler.content import Outcome
+from bundler.oci.attached import KINDS
 from bundler.oci.digest import digest_of
 from bundler.push.receipt import Landed, Receipt
 from bundler.selection import read_wishes
 from bundler.selection.bundle_yaml import KEYS, REGISTRY_KEYS
 from bundler.selection.entry import IMAGE_KEYS, RULE_KEYS
 from bundler.selection.lock import write_lock
+from bundler.selection.locked import REASONS
 from bundler.selection.template import TEMPLATE
 from tests.selection import test_bundle_yaml, test_lock
 
@@ -127,6 +129,13 @@ def test_what_the_schema_takes_the_code_takes(document):
 def test_good_locks():
     LOCK.validate(json.loads(write_lock(test_lock.locked())))
     LOCK.validate(json.loads(write_lock(test_lock.locked(expires=None))))
+
+
+def test_words_of_a_lock():
+    assert LOCK.schema["$defs"]["leftOut"]["properties"]["reason"]["enum"] == list(REASONS)
+    assert LOCK.schema["$defs"]["kind"]["enum"] == list(KINDS)
+    readme = (SCHEMAS / "bundle-lock" / "README.md").read_text("utf-8")
+    assert all(f"| `{reason}` |" in readme for reason in REASONS)
 
 
 LOCKS_SEEN_BY_CODE_ONLY = {"issued date", "expires", "root is not origin"}

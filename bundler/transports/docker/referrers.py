@@ -10,15 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from bundler.oci import mediatype
+from bundler.oci.attached import referrers_tag
 from bundler.oci.descriptor import Descriptor
-from bundler.oci.digest import Digest, algorithm_of, hex_of
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import parse_manifest
 from bundler.oci.strict_json import Fields, canonical, loads
 
-
-def referrers_tag(subject: Digest) -> str:
-    """The tag under which the list lies: algorithm and at most 64 characters of the digest."""
-    return f"{algorithm_of(subject)}-{hex_of(subject)[:64]}"
+__all__ = ["extended", "referrers_tag", "subject_of"]
 
 
 def subject_of(raw: bytes, media_type: str, *, what: str) -> Digest | None:
