@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,10 +56,28 @@ def sign(payload: bytes, fingerprint: str, *, passphrase: bytes | None = None) -
 
     Raises :class:`ConfigError` if there is no such key or it can't be opened.
     """
+    return _signed(payload, fingerprint, ("--no-armor", "--no-textmode", "--sign"), passphrase)
+
+
+def sign_detached(content: bytes, fingerprint: str, *, passphrase: bytes | None = None) -> bytes:
+    """An armored signature over ``content`` to lie beside it, for ``gpgv``. Raises as :func:`sign` does."""
+    return _signed(content, fingerprint, ("--armor", "--no-textmode", "--detach-sign"), passphrase)
+
+
+def export_key(fingerprint: str) -> bytes:
+    """The user's own public key ``fingerprint``, as it is handed to whoever verifies. Raises :class:`ConfigError` if there is none."""
+    key = _checked(fingerprint, *_FINGERPRINTS)
+    _, _, out = _gpg(["--no-armor", "--export-options", "export-minimal", "--export", key], b"")
+    if not out:
+        raise ConfigError(f"GPG key {key}: has no public key that could be exported", hint="see gpg --list-keys")
+    return out
+
+
+def _signed(content: bytes, fingerprint: str, how: Sequence[str], passphrase: bytes | None) -> bytes:
     key = _checked(fingerprint, _KEY_ID, *_FINGERPRINTS)
-    options = ["--no-armor", "--no-textmode", "--local-user", key, "--sign"]
+    options = ["--local-user", key, *how]
     with _passphrase(passphrase) as extra:
-        _, status, out = _gpg([*extra, *options], payload)
+        _, status, out = _gpg([*extra, *options], content)
     if not any(line.startswith("SIG_CREATED ") for line in status) or not out:
         why = next((line for line in status if line.startswith(("INV_SGNR", "FAILURE", "ERROR"))), "no reason given")
         raise ConfigError(
@@ -68,11 +87,18 @@ def sign(payload: bytes, fingerprint: str, *, passphrase: bytes | None = None) -
     return out
 
 
-def verify(message: bytes, *, allowed: Sequence[str] | None = None, keys: Path | None = None) -> Verified:
+def verify(
+    message: bytes,
+    *,
+    allowed: Sequence[str] | None = None,
+    keys: Path | Sequence[bytes] | None = None,
+    now: datetime | None = None,
+) -> Verified:
     """What a message says, if it has one good signature. Raises :class:`SignatureError` otherwise.
 
     ``allowed`` are fingerprints of which one must have signed, else :class:`TrustError`; ``keys`` is a file of public keys
-    that are trusted in place of the user's own.
+    that are trusted in place of the user's own, or the contents of several. ``now`` is when they must be valid, if that
+    is not to be the system clock's business.
     """
     wanted = None if allowed is None else {_checked(each, *_FINGERPRINTS) for each in allowed}
     if _first_packet(message) not in _SIGNED_MESSAGE:
@@ -80,7 +106,7 @@ def verify(message: bytes, *, allowed: Sequence[str] | None = None, keys: Path |
             "GPG signature: is not a binary signed message", hint="armor is taken off by `gpg --dearmor`"
         )
     with _home(keys) as home:
-        ended, status, out = _gpg(_VERIFY, message, home=home)
+        ended, status, out = _gpg([*_time(now), *_VERIFY], message, home=home)
     bad = next((line for line in status if line.split(" ", 1)[0] in _BAD), None)
     if bad is not None:
         raise SignatureError(
@@ -97,6 +123,13 @@ def verify(message: bytes, *, allowed: Sequence[str] | None = None, keys: Path |
     if wanted is not None and not {primary, subkey} & wanted:
         raise TrustError(f"GPG signature: made by {primary}, which is not among the keys that were asked for")
     return Verified(out, primary, subkey, subkey if wanted and subkey in wanted else primary)
+
+
+def _time(now: datetime | None) -> list[str]:
+    """The options that stop gpg's clock. What is from its future then counts: clocks differ, and keys don't travel in time."""
+    if now is None:
+        return []
+    return ["--faked-system-time", f"{int(now.timestamp())}!", "--ignore-time-conflict"]
 
 
 def _first_packet(message: bytes) -> int:
@@ -172,26 +205,35 @@ def _passphrase(passphrase: bytes | None) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _home(keys: Path | None) -> Iterator[Path | None]:
+def _home(keys: Path | Sequence[bytes] | None) -> Iterator[Path | None]:
     """A home of gpg's that knows only ``keys``; None for the user's own."""
     if keys is None:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="bundler-gpg-") as folder:
         home = Path(folder)
+        contents = {quoted(str(keys)): _keys_of(keys)} if isinstance(keys, Path) else _numbered(keys)
         try:
-            with keys.open("rb") as file:
-                raw = file.read(_KEYS_CAP + 1)
-        except OSError as problem:
-            raise ConfigError(f"{quoted(str(keys))}: the public keys can't be read: {problem.strerror}") from None
-        if len(raw) > _KEYS_CAP:
-            raise LimitError(f"{quoted(str(keys))}: holds more than {_KEYS_CAP} bytes of public keys")
-        try:
-            _, status, _ = _gpg(["--import"], raw, home=home)
-            if not any(line.startswith("IMPORT_OK ") for line in status):
-                raise ConfigError(f"{quoted(str(keys))}: holds no public key of GPG")
+            for name, raw in contents.items():
+                if len(raw) > _KEYS_CAP:
+                    raise LimitError(f"{name}: holds more than {_KEYS_CAP} bytes of public keys")
+                _, status, _ = _gpg(["--import"], raw, home=home)
+                if not any(line.startswith("IMPORT_OK ") for line in status):
+                    raise ConfigError(f"{name}: holds no public key of GPG")
             yield home
         finally:
             stop = shutil.which("gpgconf")
             if stop is not None:
                 subprocess.run([stop, "--homedir", folder, "--kill", "all"], capture_output=True, check=False)
+
+
+def _keys_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_KEYS_CAP + 1)
+    except OSError as problem:
+        raise ConfigError(f"{quoted(str(path))}: the public keys can't be read: {problem.strerror}") from None
+
+
+def _numbered(contents: Sequence[bytes]) -> dict[str, bytes]:
+    return {f"key {number}": raw for number, raw in enumerate(contents, 1)}

@@ -405,3 +405,21 @@ def test_nothing_is_left_running_or_lying_about(
     gpg.verify(message, keys=file)
     assert list(scratch.iterdir()) == []
     assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+@needs("gpg")
+def test_a_public_key_is_exported_for_those_who_verify(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNUPGHOME", str(people.home))
+    raw = gpg.export_key(people.ann)
+    assert b"PRIVATE" not in raw
+    message = gpg.sign(PAYLOAD, people.ann)
+    monkeypatch.delenv("GNUPGHOME")
+    assert gpg.verify(message, keys=[raw], allowed=[people.ann]).payload == PAYLOAD
+
+
+@needs("gpg")
+@pytest.mark.parametrize("named", ["ab" * 20, "ann", "", "ab" * 8])
+def test_no_such_public_key(named: str, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNUPGHOME", str(people.home))
+    with pytest.raises(ConfigError):
+        gpg.export_key(named)

@@ -1,21 +1,29 @@
-"""Key pairs on disk, and adding signatures to a bundle that lies there."""
+"""Key pairs on disk, and adding signatures to a bundle that lies there.
+
+    keys = open_private_keys((Path("release.key"),), password, executor).result()
+    sign_bundle(Path("edge-000001"), keys)
+
+A private key's file is its owner's alone: one that others can read is refused, encrypted or not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.errors import ConfigError, NotFoundError
+from bundler.errors import ConfigError, NotFoundError, disk_error
 from bundler.journey.files import read_file, write_new
 
 if TYPE_CHECKING:
     from bundler.trust.dsse import Envelope
     from bundler.trust.keyfile import Password
     from bundler.trust.keys import PublicKey
-    from bundler.trust.signing import PrivateKey
+    from bundler.trust.signing import PrivateKey, Signer
 
 KEY_CAP = 64 << 10
 
@@ -54,7 +62,12 @@ def open_private_keys(paths: Sequence[Path], password: Password, executor: Execu
 
     The files are read and the password is asked for before this returns.
     """
-    raws = [(read_file(path, what="key", cap=KEY_CAP), str(path)) for path in paths]
+    return executor.submit(private_keys(paths, password))
+
+
+def private_keys(paths: Sequence[Path], password: Password) -> Callable[[], tuple[PrivateKey, ...]]:
+    """The same for the caller to run: what it calls derives the keys, from files and a password got by now."""
+    raws = [(_read_private(path), str(path)) for path in paths]
     word = password() if raws else b""
 
     def derive() -> tuple[PrivateKey, ...]:
@@ -62,7 +75,22 @@ def open_private_keys(paths: Sequence[Path], password: Password, executor: Execu
 
         return tuple(read_private_key(raw, lambda: word, what=what) for raw, what in raws)
 
-    return executor.submit(derive)
+    return derive
+
+
+def _read_private(path: Path) -> bytes:
+    """A private key's file. One that others may read or change is refused; a pipe or a descriptor has no such others."""
+    raw = read_file(path, what="key", cap=KEY_CAP)
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  # follows a link, as reading did
+    except OSError as problem:
+        raise disk_error(problem, f"read {path}") from problem
+    if stat.S_ISREG(mode) and mode & 0o077 and b"PRIVATE KEY-----" in raw:
+        raise ConfigError(
+            f"{path}: a private key that others can read: its mode is {stat.S_IMODE(mode):04o}",
+            hint=f"chmod 600 {path}; and if others did, make a new key",
+        )
+    return raw
 
 
 def read_public_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
@@ -72,29 +100,41 @@ def read_public_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     return tuple(read_public_key(read_file(path, what="key", cap=KEY_CAP), what=str(path)) for path in paths)
 
 
-def sign_bundle(directory: Path, keys: Sequence[PrivateKey]) -> tuple[str, ...]:
+def sign_bundle(directory: Path, keys: Sequence[Signer], *, add: bool = False) -> tuple[str, ...]:
     """Add a signature of each key to a packed bundle; the ids of the keys. Signing again with one key changes nothing.
 
-    What is signed is checked first, so far as that goes without reading volumes: the statement, the inventory,
-    SHA256SUMS and VERIFY.txt must agree with each other.
+    With ``add`` set, a key that has signed already is an error. What is signed is checked first, so far as that goes
+    without reading volumes: the statement, the inventory, SHA256SUMS and VERIFY.txt must agree with each other.
     """
     from bundler.bundle.directory import locked
     from bundler.bundle.pack import write_signed
     from bundler.bundle.unpack import read_documents
     from bundler.trust.dsse import parse_envelope
+    from bundler.trust.rounds import has_signed
     from bundler.trust.verify import accept_unsigned
 
-    if not directory.is_dir():
-        raise NotFoundError(f"{directory}: no such bundle directory", hint="check the path")
-    with locked(directory):
+    with locked(existing(directory)):
         documents = read_documents(directory)
         accept_unsigned(documents)
         envelope = parse_envelope(documents.envelope)
+        for key in keys if add else ():
+            if has_signed(envelope, key.public):
+                raise ConfigError(
+                    f"{directory}: key {key.public.key_id} has signed it already",
+                    hint="who is missing: `bundler sign --status` with the signers' public keys",
+                )
         write_signed(directory, *signed(envelope, documents.sums, keys))
     return tuple(key.public.key_id for key in keys)
 
 
-def signed(envelope: Envelope, sums: bytes, keys: Sequence[PrivateKey]) -> tuple[bytes, dict[str, bytes]]:
+def existing(directory: Path) -> Path:
+    """The directory of a bundle, or :class:`NotFoundError`."""
+    if not directory.is_dir():
+        raise NotFoundError(f"{directory}: no such bundle directory", hint="check the path")
+    return directory
+
+
+def signed(envelope: Envelope, sums: bytes, keys: Sequence[Signer]) -> tuple[bytes, dict[str, bytes]]:
     """The envelope with one more signature per key, serialised, and the detached signatures over SHA256SUMS by key id."""
     from bundler.trust.dsse import serialise
     from bundler.trust.signing import sign_envelope
@@ -102,5 +142,5 @@ def signed(envelope: Envelope, sums: bytes, keys: Sequence[PrivateKey]) -> tuple
     detached = {}
     for key in keys:
         envelope = sign_envelope(envelope, key)
-        detached[key.public.key_id] = key.sign(sums)
+        detached[key.public.key_id] = key.sign(sums, purpose="sums")
     return serialise(envelope), detached

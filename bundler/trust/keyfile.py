@@ -1,4 +1,4 @@
-"""Private key files: cosign's encrypted PEM, written and read, and encrypted PKCS #8, read.
+"""Private key files: cosign's encrypted PEM, written and read; encrypted PKCS #8 and OpenSSH's own, read.
 
 cosign's block holds JSON: a password goes through scrypt to a key for NaCl's secretbox, in which lies a PKCS #8 DER.
 
@@ -18,8 +18,9 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 
-from bundler.errors import BundlerError, ConfigError, quoted
+from bundler.errors import ConfigError, quoted
 from bundler.oci.strict_json import Fields, loads
+from bundler.trust.openssh import open_openssh, wrong_password
 from bundler.trust.pem import PEM_CAP, read_block, write_block
 from bundler.trust.signing import PrivateKey, checked, private_key_of
 
@@ -66,6 +67,8 @@ def read_private_key(raw: bytes, password: Password, *, what: str = "private key
             return private_key_of(_open_cosign(content, password, what), what=what)
         case "ENCRYPTED PRIVATE KEY":
             return checked(_open_pkcs8(content, password, what), what=what)
+        case "OPENSSH PRIVATE KEY":
+            return open_openssh(content, password, what=what)
         case "PUBLIC KEY" | "RSA PUBLIC KEY":
             raise ConfigError(f"{what}: is a public key, where a private key is wanted", hint="give the .key file")
         case _ if label.endswith("PRIVATE KEY"):
@@ -101,13 +104,7 @@ def _open_cosign(content: bytes, password: Password, what: str) -> bytes:
     try:
         return SecretBox(_scrypt(password(), salt, cost[0])).decrypt(ciphertext, nonce)
     except CryptoError:
-        raise _wrong_password(what) from None
-
-
-def _wrong_password(what: str) -> BundlerError:
-    return ConfigError(
-        f"{what}: the password does not open this key", hint="try again; or the file is damaged, or of a rare kind"
-    )
+        raise wrong_password(what) from None
 
 
 def _scrypt(password: bytes, salt: bytes, cost: int) -> bytes:
@@ -126,17 +123,22 @@ def _bytes(fields: Fields, name: str) -> bytes:
 
 
 def _open_pkcs8(content: bytes, password: Password, what: str) -> object:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
     _bound_pkcs8(content, what)
     secret = password()
     if not secret:
-        raise _wrong_password(what)
+        raise wrong_password(what)
     try:
         return load_der_private_key(content, secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # of an unknown cipher, the library says the same
-        raise _wrong_password(what) from None
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        InternalError,
+    ):  # of an unknown cipher, the library says the same
+        raise wrong_password(what) from None
 
 
 def _bound_pkcs8(content: bytes, what: str) -> None:

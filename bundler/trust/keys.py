@@ -15,13 +15,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from bundler.errors import ConfigError, SignatureError, quoted
-from bundler.trust.pem import read_block, write_block
+from bundler.trust.pem import PEM_CAP, read_block, write_block
+from bundler.trust.ssh_wire import spki_of_line
 
 Algorithm = Literal["ecdsa-p256", "ed25519", "rsa"]
 
@@ -78,10 +79,12 @@ def _check_ecdsa(signature: bytes) -> None:
 
 
 def read_public_key(raw: bytes, *, what: str = "public key") -> PublicKey:
-    """The key in a PEM file with one ``PUBLIC KEY`` block (RFC 7468, section 13).
+    """The key in a PEM file with one ``PUBLIC KEY`` block (RFC 7468, section 13), or in a ``.pub`` file of OpenSSH.
 
     ``what`` names the file. Raises :class:`ConfigError` for anything else, above all for private and for weak keys.
     """
+    if len(raw) <= PEM_CAP and raw.startswith((b"ssh-", b"ecdsa-", b"sk-")):
+        return public_key_of(spki_of_line(raw, what=what), what=what)
     label, der = read_block(raw, what=what)
     if label.endswith("PRIVATE KEY"):
         raise ConfigError(
@@ -102,7 +105,7 @@ def public_key_of(der: bytes, *, what: str = "public key") -> PublicKey:
     """The key in a DER SubjectPublicKeyInfo. Raises :class:`ConfigError` if it is damaged, weak or of another kind."""
     try:
         key = serialization.load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm) as problem:
+    except (ValueError, UnsupportedAlgorithm, InternalError) as problem:
         raise ConfigError(f"{what}: not a public key that can be used: {quoted(str(problem))}") from None
     algorithm = _algorithm(key, what)
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

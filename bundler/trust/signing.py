@@ -6,9 +6,9 @@ and no weak random number can give the key away. Each signature is verified befo
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, Protocol
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -18,23 +18,44 @@ from bundler.trust.keys import PublicKey, public_key_of
 
 KEY_TYPES: Final = ("ecdsa-p256", "ed25519")
 
+Purpose = Literal["statement", "sums", "receipt", "root", "sshsig", "minisign", "image"]
+"""What bytes to sign belong to, for a signer outside that may treat them differently; the bytes themselves say it too."""
+
+
+class Signer(Protocol):
+    """Whoever can sign for a public key: a private key that was opened, or a program that has one elsewhere."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The key that verifies."""
+        ...
+
+    def sign(self, message: bytes, *, purpose: Purpose = "sums") -> bytes:
+        """A signature over exactly ``message`` that ``public`` has verified: DER for ECDSA, 64 bytes for Ed25519."""
+        ...
+
 
 class PrivateKey:
     """A key to sign with. It has no ``repr`` that shows anything secret, and is equal only to itself."""
 
-    __slots__ = ("_key", "public")
+    __slots__ = ("_key", "_public")
 
     def __init__(self, key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, *, what: str = "key") -> None:
         public = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         self._key = key
-        self.public: Final[PublicKey] = public_key_of(public, what=what)
+        self._public = public_key_of(public, what=what)
+
+    @property
+    def public(self) -> PublicKey:
+        """The public key of the pair."""
+        return self._public
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.public.algorithm}, {self.public.short_id})"
 
-    def sign(self, message: bytes) -> bytes:
+    def sign(self, message: bytes, *, purpose: Purpose = "sums") -> bytes:  # noqa: ARG002  # a key signs anything
         """The signature over ``message``: DER for ECDSA (with SHA-256), 64 bytes for Ed25519."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             signature = self._key.sign(message)
@@ -70,7 +91,7 @@ def private_key_of(der: bytes, *, what: str) -> PrivateKey:
     """The key in an unencrypted PKCS #8 DER. Raises :class:`ConfigError` for a damaged one or another kind of key."""
     try:
         key = serialization.load_der_private_key(der, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         raise ConfigError(f"{what}: does not hold a private key that can be used") from None
     return checked(key, what=what)
 
@@ -88,6 +109,7 @@ def checked(key: object, *, what: str) -> PrivateKey:
     )
 
 
-def sign_envelope(envelope: Envelope, key: PrivateKey) -> Envelope:
+def sign_envelope(envelope: Envelope, key: Signer) -> Envelope:
     """The envelope with one signature more; signing twice with one key changes nothing."""
-    return envelope.with_signature(Signature(key.public.key_id, key.sign(envelope.signed_bytes)))
+    value = key.sign(envelope.signed_bytes, purpose="statement")
+    return envelope.with_signature(Signature(key.public.key_id, value))

@@ -2,12 +2,16 @@
 
 A line is 64 lower-case hexadecimal characters, two spaces, a file name and a newline; the names are those of a bundle's
 own files, each once. Beside it lies one ``SHA256SUMS.<key>.sig`` per signer, over the file's exact bytes.
+
+On request the same signers leave signatures for other tools' verifiers there, ``SHA256SUMS.<key>.<suffix>``. They never
+count for bundler's own verification, which neither needs nor reads them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from bundler.bundle.statement import INVENTORY_NAME
 from bundler.errors import ArchiveError, LimitError, quoted
@@ -19,9 +23,14 @@ INVENTORY = INVENTORY_NAME
 VERIFY = "VERIFY.txt"
 SUMS_CAP = 1 << 20
 VERIFY_CAP = 16 << 20
+COMPANIONS: Mapping[str, str] = MappingProxyType(
+    {"cosign-bundle": "sigstore.json", "sshsig": "sshsig", "minisign": "minisig", "gpg": "asc"}
+)
+"""Forms of signatures for other tools, and the suffix of each one's file."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]{0,254})")
 _SIGNATURE = re.compile(r"SHA256SUMS\.([0-9a-f]{16})\.sig")
+_COMPANION = re.compile(rf"SHA256SUMS\.[0-9a-f]{{16}}\.(?:{'|'.join(map(re.escape, COMPANIONS.values()))})")
 
 
 def signature_name(key_id: str) -> str:
@@ -33,6 +42,16 @@ def signer_of(name: str) -> str | None:
     """The ``<key>`` in the name of such a file; ``None`` for any other name."""
     match = _SIGNATURE.fullmatch(name)
     return match[1] if match else None
+
+
+def companion_name(key_id: str, form: str) -> str:
+    """The file of a signer's signature in another tool's form, a key of :data:`COMPANIONS`."""
+    return f"{SUMS}.{key_id[:16]}.{COMPANIONS[form]}"
+
+
+def is_companion(name: str) -> bool:
+    """Whether a file is by its name a signature for another tool."""
+    return _COMPANION.fullmatch(name) is not None
 
 
 def parse_sums(raw: bytes, *, what: str = SUMS) -> dict[str, Digest]:

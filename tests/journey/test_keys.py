@@ -13,6 +13,7 @@ import pytest
 from bundler.bundle.directory import locked
 from bundler.errors import ArchiveError, ConfigError, LimitError, LockedError, SignatureError, SpaceError, TrustError
 from bundler.journey.far import describe
+from bundler.journey.files import write_new
 from bundler.journey.keys import generate, open_private_keys, read_public_keys, sign_bundle
 from bundler.trust.signing import PrivateKey
 from tests.workshop import KEY_PASSWORD, Workshop, contents, key
@@ -77,9 +78,31 @@ def test_private_keys_that_do_not_open(pair: Path, tmp_path: Path) -> None:
         opened(Path(f"{pair}.pub"))
     with pytest.raises(ConfigError, match="does not exist"):
         opened(tmp_path / "absent.key")
-    (tmp_path / "huge.key").write_bytes(b"x" * 70_000)
+    write_new(tmp_path / "huge.key", b"x" * 70_000, mode=0o600)
     with pytest.raises(LimitError):
         opened(tmp_path / "huge.key")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o602, 0o601], ids=oct)
+def test_a_private_key_that_others_can_read_is_refused(pair: Path, tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "release.key"
+    path.write_bytes(Path(f"{pair}.key").read_bytes())
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=f"others can read: its mode is {mode:04o}") as caught:
+        opened(path)
+    assert f"chmod 600 {path}" in caught.value.hint
+    path.chmod(0o400)
+    assert len(opened(path)) == 1
+
+
+def test_a_private_key_through_a_pipe_has_no_mode(pair: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, Path(f"{pair}.key").read_bytes())
+        os.close(writing)
+        assert len(opened(Path(f"/dev/fd/{reading}"))) == 1
+    finally:
+        os.close(reading)
 
 
 def test_no_key_asks_for_no_password() -> None:
@@ -202,3 +225,12 @@ def test_a_key_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
     generate(tmp_path / "release", "ed25519", b"secret")
+
+
+def test_adding_is_refused_to_one_who_has_signed(place: Workshop) -> None:
+    bundle, second = place.folder / "out", key("second")
+    before = contents(bundle)
+    with pytest.raises(ConfigError, match=f"key {key('release').public.key_id} has signed it already"):
+        sign_bundle(bundle, [second, key("release")], add=True)
+    assert contents(bundle) == before
+    assert sign_bundle(bundle, [second], add=True) == (second.public.key_id,)

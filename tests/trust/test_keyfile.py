@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -301,8 +302,6 @@ def test_every_cut_of_a_pkcs8_file_is_an_error_of_ours() -> None:
 
 
 def test_an_encrypted_rsa_key_does_not_sign() -> None:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     raw = rsa.generate_private_key(65537, 2048).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD)
     )
@@ -322,3 +321,44 @@ def test_the_key_inside_is_one_that_openssl_reads(tmp_path: Path) -> None:
     assert (
         run("openssl", "pkey", "-inform", "DER", "-in", "k.der", "-pubout", cwd=tmp_path).encode() == private.public.pem
     )
+
+
+def in_pkcs8(made: Any, tail: bytes = b"") -> bytes:
+    raw = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD))
+    return write_block("ENCRYPTED PRIVATE KEY", read_block(raw, what="k")[1] + tail)
+
+
+def in_cosign(made: Any, tail: bytes = b"") -> bytes:
+    return pem(document(plain=made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()) + tail))
+
+
+GOOD = load_der_private_key(key("one").pkcs8(), None)
+NO_SIGNERS: dict[str, tuple[bytes, str]] = {
+    "pkcs8-trailing-byte": (in_pkcs8(GOOD, b"\0"), "does not open this key"),
+    "cosign-trailing-byte": (in_cosign(GOOD, b"\0"), "does not hold a private key"),
+    "weak-rsa": (in_cosign(rsa.generate_private_key(65537, 1024)), "kind of key that bundles are not signed with"),
+    "strong-rsa": (in_cosign(rsa.generate_private_key(65537, 3072)), "kind of key that bundles are not signed with"),
+    "another-curve": (in_pkcs8(ec.generate_private_key(ec.SECP384R1())), "kind of key that bundles are not"),
+    "a-curve-of-the-same-size": (in_pkcs8(ec.generate_private_key(ec.SECP256K1())), "kind of key that bundles are"),
+    "ed448": (in_cosign(ed448.Ed448PrivateKey.generate()), "kind of key that bundles are not signed with"),
+    "x25519": (in_cosign(x25519.X25519PrivateKey.generate()), "kind of key that bundles are not signed with"),
+    "pbkdf2-no-rounds": (
+        write_block("ENCRYPTED PRIVATE KEY", encrypted(PBES2, PBKDF2, number(0))),
+        "does not open this key",
+    ),
+    "scrypt-of-no-power-of-two": (
+        write_block("ENCRYPTED PRIVATE KEY", encrypted(PBES2, SCRYPT, number(1000), number(8), number(1))),
+        "does not open this key",
+    ),
+    "scrypt-without-blocks": (
+        write_block("ENCRYPTED PRIVATE KEY", encrypted(PBES2, SCRYPT, number(1 << 60), number(0), number(1))),
+        "does not open this key",
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "message"), NO_SIGNERS.values(), ids=NO_SIGNERS)
+def test_what_the_right_password_opens_is_no_key_to_sign_with(raw: bytes, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_private_key(raw, ask, what="k.key")
+    assert str(caught.value).startswith("k.key: ")
