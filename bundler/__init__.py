@@ -7,10 +7,13 @@ Programs do what the command line does with the functions of :mod:`bundler.journ
 
     from bundler.journey.near import ensure_lock, open_run, pull     # a manifest, its lock, the store
     from bundler.journey.packing import Shape, pack                  # the store, a bundle
-    from bundler.journey.far import Demand, Route, push, verify      # a bundle, trust, the far registry
+    from bundler.journey.demand import Demand
+    from bundler.journey.far import Route, push, verify              # a bundle, trust, the far registry
 
 Each takes an executor to work with and an observer to report to, raises the classes of :mod:`bundler.errors`, and neither
 prints nor exits.
 """
 
 __version__ = "0.1.0"
+BUILD_DATE = "2026-11-24T00:00:00Z"
+"""When this release was made: no clock that says less is believed."""

@@ -14,7 +14,7 @@ from bundler.trust.sums import ENVELOPE
 
 _OURS = re.compile(
     r"(volume-[0-9]{4}\.tar\.zst(\.[0-9]{6}\.spool)?|inventory\.json|VERIFY\.txt|SHA256SUMS(\.[0-9a-f]{16}\.sig)?"
-    r"|bundle\.dsse\.json)(\.part)?"
+    r"|bundle\.dsse\.json|[1-9][0-9]{0,5}\.root\.json)(\.part)?"
 )
 
 

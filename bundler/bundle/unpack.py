@@ -39,7 +39,7 @@ from bundler.errors import (
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.trust.dsse import ENVELOPE_CAP, MAX_SIGNATURE, MAX_SIGNATURES
-from bundler.trust.sums import ENVELOPE, INVENTORY, SUMS, SUMS_CAP, VERIFY, VERIFY_CAP, signer_of
+from bundler.trust.sums import ENVELOPE, INVENTORY, SUMS, SUMS_CAP, VERIFY, VERIFY_CAP, is_companion, signer_of
 from bundler.trust.verify import Documents, Trusted
 
 _HEAD = 2048
@@ -188,7 +188,7 @@ class Volumes:
         """Give every volume its file."""
         try:
             for name in _names(self._directory):
-                if name not in (ENVELOPE, INVENTORY, SUMS, VERIFY) and not signer_of(name):
+                if name not in (ENVELOPE, INVENTORY, SUMS, VERIFY) and not signer_of(name) and not is_companion(name):
                     self._consider(name, tolerant=tolerant)
         except OSError as problem:
             raise disk_error(problem, f"read {self._directory}") from problem

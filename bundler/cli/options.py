@@ -20,7 +20,7 @@ from bundler.errors import ConfigError
 
 if TYPE_CHECKING:
     from bundler.journey.access import Access, Surroundings
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
     from bundler.transports.docker.credentials import Credentials
     from bundler.trust.keyfile import Password as KeyPassword
 
@@ -93,8 +93,35 @@ UnsafeBundle = Annotated[
     bool, typer.Option("--unsafe-no-signature", help="Take an unsigned bundle as a source. Anyone could have made it.")
 ]
 
+TrustDir = Annotated[
+    Path | None, typer.Option("--trust", metavar="DIR", help="The site's trust directory, in place of --key.")
+]
+MinSerial = Annotated[
+    int | None, typer.Option("--min-serial", min=1, metavar="N", help="Least serial to take: for a first contact.")
+]
+AllowRollback = Annotated[
+    str | None,
+    typer.Option("--allow-rollback", metavar="REASON", help="Take an older bundle; with --trust, which records it."),
+]
+BundleTrust = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle-trust", metavar="DIR", help="Trust directory whose bundles are trusted, for a bundle: source."
+    ),
+]
+SiteRoots = Annotated[
+    Path | None,
+    typer.Option("--trust", metavar="DIR", help="Put the roots of this trust directory into the bundle."),
+]
+Accept = Annotated[
+    bool, typer.Option("--accept", help="With --trust: take the bundle as accepted, so that no older one passes again.")
+]
+
 GLOBALS = "bundler.surroundings"
-SAID_ONLY = ("--help", "--version", "--unsafe-no-signature", "--allow-expired")
+SAID_ONLY = (
+    *("--help", "--version", "--unsafe-no-signature", "--allow-expired", "--allow-rollback", "--accept"),
+    "--insecure-policy",
+)
 """Options that the environment can't set: a check is only given up by saying so."""
 DEFAULT_JOBS = 4
 """Downloads from registries, which may be far away."""
@@ -114,7 +141,7 @@ def with_environment(command: Any) -> Any:
     for parameter in command.params:
         long = next((name for name in parameter.opts if name.startswith("--")), None)
         if long and long not in SAID_ONLY and not parameter.envvar:
-            parameter.envvar = "BUNDLER_" + long[2:].replace("-", "_").upper()
+            parameter.envvar = "BUNDLER_" + long[2:].replace("-", "_").replace(".", "_").upper()
     for child in getattr(command, "commands", {}).values():
         with_environment(child)
     return command
@@ -199,20 +226,35 @@ def duration(text: str, what: str) -> float:
 
 
 def demanded(
-    keys: list[Path] | None, threshold: int = 1, *, allow_expired: bool = False, unsafe: bool = False
+    keys: list[Path] | None,
+    threshold: int = 1,
+    *,
+    allow_expired: bool = False,
+    unsafe: bool = False,
+    trust: Path | None = None,
+    min_serial: int | None = None,
+    allow_rollback: str | None = None,
 ) -> Demand:
     """What a bundle must satisfy. Raises :class:`ConfigError` where nothing says whom to trust."""
     from datetime import UTC, datetime
 
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
 
-    now = datetime.now(UTC).replace(microsecond=0)
-    return Demand.of(tuple(keys or ()), threshold, now=now, allow_expired=allow_expired, unsafe=unsafe)
+    return Demand.of(
+        tuple(keys or ()),
+        threshold,
+        now=datetime.now(UTC).replace(microsecond=0),
+        allow_expired=allow_expired,
+        unsafe=unsafe,
+        trust=trust,
+        min_serial=min_serial,
+        allow_rollback=allow_rollback,
+    )
 
 
-def bundle_demand(keys: list[Path] | None, *, unsafe: bool) -> Demand | None:
+def bundle_demand(keys: list[Path] | None, *, unsafe: bool, trust: Path | None = None) -> Demand | None:
     """What bundles that are sources must satisfy; None if nothing was said, and then none is opened."""
-    return demanded(keys, unsafe=unsafe) if keys or unsafe else None
+    return demanded(keys, unsafe=unsafe, trust=trust) if keys or unsafe or trust else None
 
 
 def globals_of(ctx: typer.Context) -> Surroundings:

@@ -7,8 +7,9 @@ of one lock, on two machines, are the same to the last byte.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from bundler.selection.lock import Lock, LockedImage
 from bundler.trust.dsse import Envelope
 
 if TYPE_CHECKING:
-    from bundler.trust.signing import PrivateKey
+    from bundler.trust.signing import Signer
 
 EPOCH = 0
 """Rises when a line of bundles starts its serials again; nothing does that yet."""
@@ -59,12 +60,13 @@ class Shape:
     """How the bundle is written: the most bytes of a volume, zstd's level, and who signs.
 
     ``signers`` may still be being opened, which takes a quarter of a second for each: packing goes on meanwhile, and
-    stops at once if one can't be opened.
+    stops at once if one can't be opened. ``roots`` are a site's, by file name: they travel beside the bundle's own files.
     """
 
     limit: int
     level: int
-    signers: Future[tuple[PrivateKey, ...]]
+    signers: Future[tuple[Signer, ...]]
+    roots: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def pack(run: Run, directory: Path, output: Path | None, shape: Shape, *, serial: int | None = None) -> Packed:
@@ -96,6 +98,7 @@ def pack_from_registries(run: Run, output: Path | None, shape: Shape, *, serial:
         lambda image: run.ends.locked(image.source, image.origin.digest),
         executor=run.executor,
         known=run.known,
+        signed=run.signed,
     )
     return _write(run, lock, surveyed, output, shape)
 
@@ -105,6 +108,7 @@ def _with_serial(lock: Lock, serial: int | None) -> Lock:
 
 
 def _write(run: Run, lock: Lock, surveyed: Survey, output: Path | None, shape: Shape) -> Packed:
+    from bundler.bundle.directory import write_files
     from bundler.bundle.pack import Pack, write_signed
 
     plan = surveyed.plan
@@ -141,6 +145,7 @@ def _write(run: Run, lock: Lock, surveyed: Survey, output: Path | None, shape: S
             subjects=written.subjects,
         )
         unsigned = Envelope(write_statement(statement))
+        write_files(directory, shape.roots)
         write_signed(directory, *signed(unsigned, written.sums, signers))
     return Packed(
         directory=directory,
@@ -173,7 +178,7 @@ def carried(image: LockedImage) -> CarriedImage:
         platforms=tuple(str(platform) for platform in image.platforms),
         children=tuple(child.digest for child in image.children) if image.index == "sparse" else None,
         attachments=tuple(
-            Attachment(attachment.tag, replace(attachment.root, platform=None, artifact_type=""))
+            Attachment(attachment.tag, replace(attachment.root, platform=None), attachment.subject, attachment.kind)
             for attachment in image.attachments
         ),
     )

@@ -1,22 +1,25 @@
 """Whether to trust a bundle, in the order that SECURITY demands; only here is a :class:`Trusted` made.
 
     1  size caps                        kilobytes; nothing else of the bundle has been read
-    2  the root of trust                the operator's keys, and how many of them must have signed
-    3  the threshold of signatures      over the payload's exact bytes
+    2  the root of trust                the operator's keys and how many of them must have signed; or, of a managed site,
+                                        its root, walked on along those that the bundle carries
+    3  the threshold of signatures      over the payload's exact bytes; a denied key never counts
     4  the statement, strictly parsed   which only now is known to be the signers'
-    5  policy                           its expiry
+    5  policy                           its expiry; at a managed site its channel's signers, denials, rollback and
+                                        equivocation before that
     6  SHA256SUMS and the inventory     agree with the statement, and VERIFY.txt with SHA256SUMS
 
 What follows in that order needs the volumes: their digests and those of their contents while streaming, the closure of
 every image, then push, then tags. Those steps take a :class:`Trusted`, and there is no other way to one.
 
     trusted = verify(documents, keys=[read_public_key(pem)], threshold=1, now=datetime.now(UTC))
+    trusted = verify_managed(documents, root=root, state=state, roots={2: raw}, keep=write, now=datetime.now(UTC))
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import InitVar, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from typing import final
 
@@ -25,11 +28,16 @@ from bundler.bundle.statement import Statement, format_time, parse_statement
 from bundler.bundle.volume import check_agreement
 from bundler.errors import ArchiveError, ConfigError, LimitError, PolicyError, SignatureError, TrustError, quoted
 from bundler.oci.digest import Digest, digest_of
+from bundler.trust.clock import reckoned
 from bundler.trust.dsse import ENVELOPE_CAP, MAX_SIGNATURE, MAX_SIGNATURES, Envelope, Signature, parse_envelope
 from bundler.trust.keys import PublicKey
+from bundler.trust.root import Role, SiteRoot, check_current, missing_for, walk
+from bundler.trust.state import State, check_serial, judge
 from bundler.trust.sums import ENVELOPE, INVENTORY, SUMS, SUMS_CAP, VERIFY, VERIFY_CAP, parse_sums, signature_name
 
 _SEAL = object()
+_MAX_TRIES = 4096
+"""How often a signature is held against a key: those under unknown ids are tried with every key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,8 @@ class Documents:
 class Trusted:
     """What a verified bundle says. ``signers`` are the ids of the keys that were counted, none if not ``signed``.
 
-    ``sums`` gives the digest of every file but the envelope and the signatures. Only this module can make one.
+    ``sums`` gives the digest of every file but the envelope and the signatures. ``payload`` is the statement's exact
+    bytes, ``clock`` the time that its expiry was judged by. Only this module can make one.
     """
 
     statement: Statement
@@ -60,10 +69,17 @@ class Trusted:
     signers: tuple[str, ...]
     signed: bool
     seal: InitVar[object]
+    payload: bytes = field(default=b"", repr=False, kw_only=True)
+    clock: datetime | None = field(default=None, kw_only=True)
 
     def __post_init__(self, seal: object) -> None:
         if seal is not _SEAL:
             raise TypeError("a Trusted bundle is made by bundler.trust.verify alone")
+
+    @property
+    def statement_digest(self) -> Digest:
+        """The SHA-256 of the payload: what marks, denials and the next statement's ``previous`` name it by."""
+        return digest_of(self.payload)
 
 
 def verify(
@@ -73,6 +89,7 @@ def verify(
     threshold: int = 1,
     now: datetime,
     allow_expired: bool = False,
+    min_serial: int | None = None,
 ) -> Trusted:
     """The bundle, if at least ``threshold`` of ``keys`` have signed it and nothing in it contradicts itself.
 
@@ -89,18 +106,74 @@ def verify(
     if not documents.envelope:
         raise SignatureError(f"{ENVELOPE}: missing or empty: the bundle is unfinished, or not signed")
     envelope = parse_envelope(documents.envelope, what=ENVELOPE)
-    signers = _signers(envelope, roots, threshold)
+    signers, unknown = _signers(envelope, roots)
+    if len(signers) < threshold:
+        raise _too_few(len(signers), threshold, unknown)
     # 4  The statement, strictly parsed
     statement = parse_statement(envelope.payload, what=ENVELOPE)
     # 5  Policy
+    check_serial(statement, min_serial)
     if not allow_expired:
         _check_expiry(statement, now)
     # 6  SHA256SUMS and the inventory agree with the statement
-    _check_present(documents)
-    _check_sums_signatures(documents, envelope, signers)
-    sums = _agreed_sums(documents, statement)
-    inventory = _agreed_inventory(documents, statement)
-    return Trusted(statement, inventory, sums, tuple(key.key_id for key in signers), signed=True, seal=_SEAL)
+    return _agreed(documents, envelope, statement, list(signers.values()), clock=now)
+
+
+def verify_managed(
+    documents: Documents,
+    *,
+    root: SiteRoot,
+    state: State,
+    roots: Mapping[int, bytes],
+    keep: Callable[[SiteRoot], None],
+    now: datetime,
+    allow_expired: bool = False,
+    rollback: bool = False,
+    min_serial: int | None = None,
+) -> Trusted:
+    """The bundle, if a site takes it that trusts ``root`` and has come as far as ``state``; ``now`` is the system clock.
+
+    ``roots`` are those that the bundle carries, by the version in their file names. ``keep`` makes each that is walked to
+    durable before anything else is believed by it: it holds even if the bundle fails, so that a revoked key stays revoked.
+    Raises as :func:`verify` does, and further by step: :class:`TrustError` for a root that is skipped, self-made or not
+    signed by enough, :class:`PolicyError` for an expired one (2); :class:`TrustError` naming the signers that are missing
+    (3, 5); :class:`PolicyError` for a denied statement, a rollback unless ``rollback`` is set, and equivocation (5).
+    """
+    # 1  Size caps
+    _check_sizes(documents)
+    # 2  The root of trust, walked step by step
+    for step in walk(root, roots):
+        keep(step)
+        root = step
+    check_current(root, reckoned(now, floor=state.floor))
+    # 3  The threshold of signatures, over the exact bytes: of one role at least, and in step 5 of the channel's
+    if not documents.envelope:
+        raise SignatureError(f"{ENVELOPE}: missing or empty: the bundle is unfinished, or not signed")
+    envelope = parse_envelope(documents.envelope, what=ENVELOPE)
+    roles = [root.targets, *root.channels.values()]
+    known = {key.key_id: key for role in roles for key in role.keys if key.key_id not in root.denied_keys}
+    signers, unknown = _signers(envelope, known)
+    if not any(_met(role, signers) for role in roles):
+        raise _lacking(roles, root, signers, unknown)
+    # 4  The statement, strictly parsed
+    statement = parse_statement(envelope.payload, what=ENVELOPE)
+    # 5  Policy: the channel's own signers, denials, rollback and equivocation, expiry
+    role = root.role_for(statement.channel)
+    if not _met(role, signers):
+        raise _lacking([role], root, signers, unknown)
+    digest = digest_of(envelope.payload)
+    if digest in root.denied_statements:
+        raise PolicyError(
+            f"{statement.name} {statement.channel} {statement.serial}: root {root.version} denies this statement, {digest}",
+            hint="it was withdrawn by its signers: ask for a newer bundle",
+        )
+    judge(state, statement, digest, rollback=rollback, min_serial=min_serial)
+    clock = reckoned(now, floor=state.floor, issued=statement.issued)
+    if not allow_expired:
+        _check_expiry(statement, clock)
+    # 6  SHA256SUMS and the inventory agree with the statement
+    counted = [key for key in role.keys if key.key_id in signers]
+    return _agreed(documents, envelope, statement, counted, clock=clock)
 
 
 def accept_unsigned(documents: Documents, *, now: datetime | None = None, allow_expired: bool = False) -> Trusted:
@@ -120,7 +193,19 @@ def accept_unsigned(documents: Documents, *, now: datetime | None = None, allow_
     _check_present(documents)
     sums = _agreed_sums(documents, statement)
     inventory = _agreed_inventory(documents, statement)
-    return Trusted(statement, inventory, sums, (), signed=False, seal=_SEAL)
+    return Trusted(statement, inventory, sums, (), signed=False, seal=_SEAL, payload=envelope.payload, clock=now)
+
+
+def _agreed(
+    documents: Documents, envelope: Envelope, statement: Statement, signers: Sequence[PublicKey], *, clock: datetime
+) -> Trusted:
+    """Step 6."""
+    _check_present(documents)
+    _check_sums_signatures(documents, envelope, signers)
+    sums = _agreed_sums(documents, statement)
+    inventory = _agreed_inventory(documents, statement)
+    ids = tuple(key.key_id for key in signers)
+    return Trusted(statement, inventory, sums, ids, signed=True, seal=_SEAL, payload=envelope.payload, clock=clock)
 
 
 def _check_sizes(documents: Documents) -> None:
@@ -151,17 +236,21 @@ def _roots(keys: Sequence[PublicKey], threshold: int) -> dict[str, PublicKey]:
     return roots
 
 
-def _signers(envelope: Envelope, roots: Mapping[str, PublicKey], threshold: int) -> list[PublicKey]:
-    """The keys that signed, at least ``threshold`` of them, each once however often it signed and under which id."""
+def _signers(envelope: Envelope, roots: Mapping[str, PublicKey]) -> tuple[dict[str, PublicKey], list[Signature]]:
+    """The keys that signed, each once however often it signed and under which id; and signatures of none of them."""
     if not envelope.signatures:
         raise SignatureError(f"{ENVELOPE}: the bundle is not signed")
     message = envelope.signed_bytes
     signers: dict[str, PublicKey] = {}
     unknown: list[Signature] = []
+    tries = 0
     for signature in envelope.signatures:
         # An id only says which key to try first: a signature under no known id may still be a known key's.
         claimed = roots.get(signature.key_id)
-        candidates = [claimed] if claimed else roots.values()
+        candidates = [claimed] if claimed else list(roots.values())
+        tries += len(candidates)
+        if tries > _MAX_TRIES:
+            raise LimitError(f"{ENVELOPE}: too many signatures of unknown keys to try them all")
         signer = next((key for key in candidates if _is_by(key, message, signature.value)), None)
         if signer is not None:
             signers[signer.key_id] = signer
@@ -169,9 +258,34 @@ def _signers(envelope: Envelope, roots: Mapping[str, PublicKey], threshold: int)
             raise SignatureError(f"{ENVELOPE}: the signature of key {signature.key_id} does not match the statement")
         else:
             unknown.append(signature)
-    if len(signers) < threshold:
-        raise _too_few(len(signers), threshold, unknown)
-    return list(signers.values())
+    return signers, unknown
+
+
+def _met(role: Role, signers: Iterable[str]) -> bool:
+    return len({key.key_id for key in role.keys} & set(signers)) >= role.threshold
+
+
+def _lacking(
+    roles: Sequence[Role], root: SiteRoot, signers: Mapping[str, PublicKey], unknown: Sequence[Signature]
+) -> TrustError:
+    """Which signatures are missing, key by key: for each role, if no bundle's channel is known yet."""
+    parts = []
+    for role in roles:
+        found = [root.named(key.key_id) for key in role.keys if key.key_id in signers]
+        missing = [root.named(key_id) for key_id in missing_for(role, set(signers), root.denied_keys)]
+        denied = [root.named(key.key_id) for key in role.keys if key.key_id in root.denied_keys]
+        parts.append(
+            f"{role.name}: signed by {len(found)} of {_count(len(role.keys), 'key')}"
+            + (f" ({', '.join(found)})" if found else "")
+            + f", where {role.threshold} are needed; missing: {', '.join(missing) or 'none that may sign'}"
+            + (f"; denied by the root: {', '.join(denied)}" if denied else "")
+        )
+    ids = sorted({quoted(each.key_id, 64) or "(without an id)" for each in unknown})
+    others = f"; also signed by {_count(len(ids), 'unknown key')}: {', '.join(ids[:10])}" if ids else ""
+    return TrustError(
+        f"{ENVELOPE}: root {root.version}, {'; '.join(parts)}{others}",
+        hint="have those who are missing sign it: `bundler sign OUT --key THEIRS.key`",
+    )
 
 
 def _is_by(key: PublicKey, message: bytes, signature: bytes) -> bool:

@@ -19,7 +19,7 @@ from tests.images import family, image
 
 SCHEMAS = Path(__file__).parents[2] / "schemas" / "bundle"
 CODE_ONLY = {
-    "issued-impossible", "image-name-with-control", "image-name-bidi", "platform-with-control", "platform-with-a-second-line", "image-twice", "target-with-two-contents",
+    "issued-impossible", "attachment-type-with-control", "image-name-with-control", "image-name-bidi", "platform-with-control", "platform-with-a-second-line", "image-twice", "target-with-two-contents",
     "subject-volume-missing", "subject-out-of-order", "subject-twice", "volume-beyond", "volumes-out-of-order",
     "rows-swapped", "overlap", "beyond-the-volume", "stored-length-wrong", "compressed-longer-than-possible",
     "content-twice", "part-twice", "parts-out-of-order", "part-missing-at-the-start", "part-gap", "only-part",

@@ -52,6 +52,9 @@ FULL = Statement(
             attachments=(
                 Attachment("sha256-bbb.sig", Descriptor(mediatype.OCI_MANIFEST, C, 400)),
                 Attachment("", Descriptor(mediatype.OCI_MANIFEST, LONG, 401)),
+                Attachment(
+                    "", Descriptor(mediatype.OCI_MANIFEST, A, 402, artifact_type="application/x"), B, "attestation"
+                ),
             ),
         ),
         CarriedImage("ghcr.io/acme/api@" + A, "acme/api@" + A, Descriptor(mediatype.DOCKER_MANIFEST, A, 700)),
@@ -80,6 +83,18 @@ def test_it_is_an_in_toto_statement() -> None:
     assert document["subject"][0] == {"name": "volume-0001.tar.zst", "digest": {"sha256": "1" * 64}}
     assert document["predicateType"] == "urn:oci-bundler:bundle:v1"
     assert document["predicate"]["issued"] == "2026-01-31T12:00:05Z"
+
+
+def test_statements_of_older_writers_are_read_and_written_as_they_were() -> None:
+    document = json.loads(write_statement(FULL))
+    attachments = document["predicate"]["images"][0]["attachments"]
+    for attachment in attachments:
+        for later in ("subject", "kind", "artifactType"):
+            attachment.pop(later, None)
+    old = parse_statement(json.dumps(document).encode())
+    assert {(one.subject, one.kind, one.root.artifact_type) for one in old.images[0].attachments} == {(None, "", "")}
+    assert json.loads(write_statement(old)) == document
+    assert old.min_reader == 1
 
 
 def test_volumes_and_inventory_are_told_apart() -> None:
@@ -118,6 +133,10 @@ def _in_image(**values: Any) -> Change:
 
 def _second_image(**values: Any) -> Change:
     return lambda d: d["predicate"]["images"][1].update(values)
+
+
+def _in_attachment(**values: Any) -> Change:
+    return lambda d: d["predicate"]["images"][0]["attachments"][2].update(values)
 
 
 BAD: dict[str, Change] = {
@@ -174,6 +193,13 @@ BAD: dict[str, Change] = {
     "platform-endless": _in_image(platforms=["linux/" + "a" * 250]),
     "attachment-bad-tag": lambda d: d["predicate"]["images"][0]["attachments"][0].update(tag="../x"),
     "attachment-is-a-blob": lambda d: d["predicate"]["images"][0]["attachments"][0].update(mediaType="text/plain"),
+    "attachment-of-no-kind": _in_attachment(kind="virus"),
+    "attachment-of-an-empty-kind": _in_attachment(kind=""),
+    "attachment-with-kind-in-another-case": _in_attachment(Kind="signature"),
+    "attachment-about-no-digest": _in_attachment(subject="sha1:" + "0" * 40),
+    "attachment-type-with-control": _in_attachment(artifactType="x/\x1b[2J"),
+    "attachment-type-endless": _in_attachment(artifactType="x" * 2000),
+    "attachment-type-a-number": _in_attachment(artifactType=1),
     "subject-none": lambda d: d.update(subject=[]),
     "subject-inventory-only": lambda d: d.update(subject=d["subject"][2:]),
     "subject-inventory-missing": lambda d: d.update(subject=d["subject"][:2]),
