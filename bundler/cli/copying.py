@@ -11,6 +11,7 @@ from bundler.cli.console import console_of
 from bundler.cli.options import (
     AuthFile,
     BundleKeys,
+    BundleTrust,
     RetryDelay,
     RetryTimes,
     TokenHosts,
@@ -34,6 +35,7 @@ from bundler.cli.sides import (
     PreserveDigests,
     RemoveSignatures,
     SignBy,
+    SignBySigstoreKey,
     SignPassphraseFile,
     SrcAuthFile,
     SrcCertDir,
@@ -98,6 +100,7 @@ def copy(
     digestfile: DigestFile = None,
     remove_signatures: RemoveSignatures = False,
     sign_by: SignBy = None,
+    sign_by_sigstore_private_key: SignBySigstoreKey = None,
     sign_identity: Annotated[
         str | None, typer.Option("--sign-identity", metavar="REFERENCE", help="Sign it as the image of this name.")
     ] = None,
@@ -131,6 +134,7 @@ def copy(
     dest_daemon_host: DestDaemonHost = None,
     token_hosts: TokenHosts = None,
     bundle_key: BundleKeys = None,
+    bundle_trust: BundleTrust = None,
     unsafe: UnsafeBundle = False,
 ) -> None:
     """Copy an image from any transport to any other; the bytes stay as they are unless a change is needed or asked for.
@@ -144,7 +148,7 @@ def copy(
     from bundler.journey.files import write_over
     from bundler.journey.fitting import Wanted, parse_instances
     from bundler.journey.host import running_platform
-    from bundler.journey.image_signatures import signer_of
+    from bundler.journey.image_signatures import check_signing, signed_name, signer_of, sigstore_signer
 
     console = console_of(ctx)
     surroundings = globals_of(ctx)
@@ -157,6 +161,7 @@ def copy(
         force=dest_force_compress_format,
         keep_plain=dest_oci_accept_uncompressed_layers,
     )
+    check_signing(sign_by, sign_by_sigstore_private_key, sign_identity, sign_passphrase_file)
     orders = Orders(
         Wanted(
             surroundings.platform or running_platform(),
@@ -166,7 +171,12 @@ def copy(
         ),
         tuple(additional_tag or ()),
         remove_signatures,
-        signer_of(sign_by, sign_identity, sign_passphrase_file, destination),
+        None if sign_by is None else signer_of(sign_by, sign_identity, sign_passphrase_file, destination),
+        None
+        if sign_by_sigstore_private_key is None
+        else sigstore_signer(
+            sign_by_sigstore_private_key, signed_name(sign_identity, destination), sign_passphrase_file
+        ),
     )
     near = one_side(
         "source",
@@ -183,7 +193,7 @@ def copy(
         shared_blob_dir=src_shared_blob_dir,
         daemon_host=src_daemon_host,
         token_hosts=token_hosts,
-        demand=bundle_demand(bundle_key, unsafe=unsafe),
+        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust),
     )
     far = one_side(
         "destination",

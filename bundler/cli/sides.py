@@ -15,7 +15,7 @@ from bundler.errors import ConfigError
 
 if TYPE_CHECKING:
     from bundler.journey.access import Access
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
 
 SrcAuthFile = Annotated[Path | None, typer.Option("--src-authfile", help="As --authfile, for the source.")]
 SrcCreds = Annotated[
@@ -67,6 +67,10 @@ DigestFile = Annotated[
 SignBy = Annotated[
     str | None,
     typer.Option("--sign-by", metavar="FINGERPRINT", help="Sign with this GPG key, where signatures are kept."),
+]
+SignBySigstoreKey = Annotated[
+    Path | None,
+    typer.Option("--sign-by-sigstore-private-key", metavar="FILE", help="Sign with this private key, as cosign does."),
 ]
 SignPassphraseFile = Annotated[
     Path | None, typer.Option("--sign-passphrase-file", help="File whose first line is the signing key's passphrase.")

@@ -14,6 +14,7 @@ from bundler.cli.copying import format_of
 from bundler.cli.options import (
     AuthFile,
     BundleKeys,
+    BundleTrust,
     RetryDelay,
     RetryTimes,
     TokenHosts,
@@ -35,6 +36,7 @@ from bundler.cli.sides import (
     PreserveDigests,
     RemoveSignatures,
     SignBy,
+    SignBySigstoreKey,
     SignPassphraseFile,
     SrcAuthFile,
     SrcCertDir,
@@ -92,6 +94,7 @@ def sync(
     digestfile: DigestFile = None,
     remove_signatures: RemoveSignatures = False,
     sign_by: SignBy = None,
+    sign_by_sigstore_private_key: SignBySigstoreKey = None,
     sign_passphrase_file: SignPassphraseFile = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="How many contents to move at once.")] = SYNC_JOBS,
     retry_times: RetryTimes = None,
@@ -115,6 +118,7 @@ def sync(
     dest_tls_verify: DestTlsVerify = None,
     token_hosts: TokenHosts = None,
     bundle_key: BundleKeys = None,
+    bundle_trust: BundleTrust = None,
     unsafe: UnsafeBundle = False,
 ) -> None:
     """Copy every image that a list, repository, directory, layout or bundle names; what is unchanged is not touched.
@@ -126,7 +130,7 @@ def sync(
     from bundler.journey.ends import Ends
     from bundler.journey.fitting import Instances, Wanted
     from bundler.journey.host import running_platform
-    from bundler.journey.image_signatures import Signer, passphrase_of
+    from bundler.journey.image_signatures import Signer, check_signing, passphrase_of, sigstore_signer
     from bundler.journey.sync_list import items_of, read_list
     from bundler.journey.syncing import Rules, entries_of
     from bundler.journey.syncing import sync as sync_images
@@ -135,6 +139,7 @@ def sync(
     surroundings = globals_of(ctx)
     kind = _source_kind(src)
     place = _destination(dest, destination)
+    check_signing(sign_by, sign_by_sigstore_private_key, None, sign_passphrase_file)
     rules = Rules(
         Wanted(
             surroundings.platform or running_platform(),
@@ -147,6 +152,9 @@ def sync(
         keep_going,
         remove_signatures,
         None if sign_by is None else Signer(sign_by, "", passphrase_of(sign_passphrase_file)),
+        None
+        if sign_by_sigstore_private_key is None
+        else sigstore_signer(sign_by_sigstore_private_key, "", sign_passphrase_file),
     )
     if prune and not (yes or dry_run) and not sys.stdin.isatty():
         raise ConfigError("--prune: there is no terminal to ask on", hint="look with --dry-run, then give --yes")
@@ -163,7 +171,7 @@ def sync(
         retry_times=retry_times,
         retry_delay=retry_delay,
         token_hosts=token_hosts,
-        demand=bundle_demand(bundle_key, unsafe=unsafe),
+        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust),
     )
     far = one_side(
         "destination",
@@ -206,6 +214,7 @@ def sync(
             entries,
             target,
             rules,
+            near=source_ends,
             transport=dest,
             tmp=surroundings.tmp,
             executor=executor,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bundler.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
     from bundler.transports.docker.credentials import Credentials
 
 
@@ -38,9 +38,13 @@ class Access:
 class Surroundings:
     """What holds for a whole run: the platform to take where a name stands for several, and where to look and to write.
 
-    ``registries_conf`` is the file to read in place of the usual ones. ``tmp`` is where large temporary files go, the system's own place if None.
+    ``registries_conf``, ``registries_d`` and ``policy`` are the files and the directory to read in place of the usual ones;
+    ``insecure_policy`` reads no policy at all. ``tmp`` is where large temporary files go, the system's own place if None.
     """
 
     platform: Platform | None = None
     registries_conf: Path | None = None
     tmp: Path | None = None
+    registries_d: Path | None = None
+    policy: Path | None = None
+    insecure_policy: bool = False

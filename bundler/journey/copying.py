@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from bundler.content import Note, Observer, Outcome, silent
 from bundler.errors import ConfigError, UnsupportedError, quoted
+from bundler.journey.beside import keeper, kept_by
 from bundler.journey.ends import Ends
 from bundler.journey.fitting import Wanted, as_usual, choose, fit
 from bundler.journey.landing import Landing, landing
+from bundler.journey.policy_gate import check_policy
 from bundler.journey.signatures_carried import check_keeps, keep_signatures, made_ready, signatures_of
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
@@ -26,7 +28,7 @@ from bundler.push import Shipment, deliver
 from bundler.scratch import Spool
 
 if TYPE_CHECKING:
-    from bundler.journey.image_signatures import Signer
+    from bundler.journey.image_signatures import Signer, SigstoreSigner
 
 _FREE = ("oci", "oci-archive")
 """Transports whose names of images may be any text."""
@@ -34,12 +36,18 @@ _FREE = ("oci", "oci-archive")
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What is asked of a copy: ``also`` are further names for it, ``signer`` signs it at its destination."""
+    """What is asked of a copy: ``also`` are further names for it, ``signer`` and ``sigstore`` sign it at its destination."""
 
     wanted: Wanted
     also: tuple[str, ...] = ()
     remove_signatures: bool = False
     signer: Signer | None = None
+    sigstore: SigstoreSigner | None = None
+
+    @property
+    def signers(self) -> Sequence[Signer | SigstoreSigner]:
+        """All that sign."""
+        return [each for each in (self.signer, self.sigstore) if each is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +69,18 @@ def copy(
 ) -> Copied:
     """Copy one image. ``near`` opens the source, ``far`` the destination.
 
-    Raises what the media raise, :class:`UnsupportedError` for what the destination can't hold, and :class:`ConfigError`
-    for orders that can't be followed.
+    Raises what the media raise, :class:`UnsupportedError` for what the destination can't hold, :class:`ConfigError`
+    for orders that can't be followed, and :class:`PolicyError`, before anything is written, for what ``policy.json`` refuses.
     """
     source, name = near.source(image)
     chosen = choose(source, source.resolve(name), orders.wanted, what=image)
+    check_policy(near, image, source, chosen)
     with landing(to, far) as place, Spool.open(far.surroundings.tmp) as scratch:
         names = _names(place, orders.also)
-        signatures = {} if orders.remove_signatures else signatures_of(source, chosen.root)
-        check_keeps(place.target, signatures, orders.signer, to)
+        keeps = None if orders.remove_signatures else kept_by(near, image, source)
+        signatures = signatures_of(keeps, source, chosen.root, chosen.children)
+        to_keep = keeper(far, place.reference, place.target)
+        check_keeps(to_keep, signatures, orders.signers, to)
         made = fit(
             source,
             chosen,
@@ -85,9 +96,9 @@ def copy(
         key = place.reference.repository if place.reference is not None else to
         origin = _neighbour(image, place)
         loads = [Shipment(image, made.root, key, each, made.children, origin=origin) for each in names]
-        beside = made_ready(place.target, made, signatures, orders.signer, observer)
+        beside = made_ready(to_keep, made, signatures, orders.signers, observer)
         done = deliver(lambda _: made.source, loads, lambda _: place.target, executor=executor, observer=observer)
-        keep_signatures(place.target, beside)
+        keep_signatures(to_keep, beside)
         return Copied(made.root, done.outcomes, made.changes)
 
 

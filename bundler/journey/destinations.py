@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 from bundler.content import Source, Target, read
 from bundler.errors import BundlerError, ConfigError, NotFoundError, UnsupportedError, quoted
 from bundler.graph import walk
+from bundler.journey.beside import beside_target
 from bundler.journey.ends import Ends, split_of
 from bundler.journey.landing import open_target
 from bundler.journey.shelf import Shelf
-from bundler.medium import EVERYTHING, Choosy, Holds
+from bundler.medium import EVERYTHING, Choosy, Holds, Signable
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.oci.manifest import parse_manifest
@@ -66,6 +67,10 @@ class Destination(Protocol):
 
     def target(self, key: str) -> Target:
         """The target for a key; asked while at work."""
+        ...
+
+    def keeper(self, load: Shipment) -> Signable | None:
+        """What keeps an image's signatures, if anything there does; asked while at work."""
         ...
 
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
@@ -157,6 +162,10 @@ class _Registry:
     def target(self, key: str) -> Repository:
         return self._ends.repository(Reference(self.name, key))
 
+    def keeper(self, load: Shipment) -> Signable:
+        digest = None if load.tag else load.root.digest
+        return beside_target(self._ends, Reference(self.name, load.repository, load.tag or "", digest))
+
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         """A registry has it anyhow."""
 
@@ -226,6 +235,9 @@ class _Layout:
     def target(self, key: str) -> Target:
         return Shelf(self._store, key)
 
+    def keeper(self, load: Shipment) -> Signable | None:
+        return signable(self.target(self.berth(load).repository))
+
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         self._store.tag_all([(f"{repository}@{root.digest}", root) for repository, root in roots])
 
@@ -290,6 +302,9 @@ class _Archive:
     def target(self, key: str) -> Target:
         return Shelf(self._open, key)
 
+    def keeper(self, load: Shipment) -> Signable | None:
+        return signable(self.target(self.berth(load).repository))
+
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         for repository, root in roots:
             self._open.tag(f"{repository}@{root.digest}", root)
@@ -340,6 +355,9 @@ class _Folder:
             self._targets[key] = self._stack.enter_context(open_target("dir", str(self._path / key), self._ends))
         return self._targets[key]
 
+    def keeper(self, load: Shipment) -> Signable | None:
+        return signable(self.target(self.berth(load).repository))
+
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         """A directory's image needs no name."""
 
@@ -380,6 +398,11 @@ class _Folder:
         from bundler.transports import dir as transport
 
         transport.remove(str(folder))
+
+
+def signable(target: Target) -> Signable | None:
+    """The target itself if it keeps signatures."""
+    return target if isinstance(target, Signable) else None
 
 
 def _repository_of(name: str) -> str:

@@ -27,6 +27,7 @@ from bundler.errors import (
     quoted,
 )
 from bundler.journey.access import Access, Surroundings
+from bundler.journey.signature_rules import SignatureRules
 from bundler.medium import Closing
 from bundler.oci.digest import Digest
 from bundler.oci.reference import Reference, parse_reference, split_transport
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from bundler.transports.docker.registries_conf import Config, Endpoint
     from bundler.transports.docker.registry import Registry
     from bundler.transports.docker.repository import Repository
-    from bundler.transports.docker.settings import Limits
+    from bundler.transports.docker.settings import Limits, Settings
 
 _OSTREE = "it was removed upstream in 2025; copy the image into an OCI layout with an older skopeo first"
 
@@ -65,8 +66,9 @@ class Ends:
         self.access = access
         self.surroundings = surroundings or Surroundings()
         self.observer = observer
+        self.rules = SignatureRules(self.surroundings, self._settings_of, observer)
         self._settings = registries or {}
-        self._base = base
+        self.base = base
         self._lock = threading.RLock()
         self._registries: dict[tuple[str, bool, bool], Registry] = {}
         self._opened: dict[tuple[str, str], Source] = {}
@@ -81,6 +83,7 @@ class Ends:
             registry.close()
         if self._places is not None:
             self._places.close()
+        self.rules.close()
         for source in self._opened.values():
             if isinstance(source, Closing):
                 source.close()
@@ -154,7 +157,7 @@ class Ends:
             return self._opened[transport, place], name
 
     def _open(self, transport: str, place: str) -> Source:
-        path, tmp = str(self._base / place), self.surroundings.tmp
+        path, tmp = str(self.base / place), self.surroundings.tmp
         if transport == "oci":
             from bundler.transports import oci
 
@@ -276,6 +279,11 @@ class Ends:
 
     def _open_registry(self, host: str, *, insecure: bool, is_mirror: bool) -> Registry:
         from bundler.transports.docker.registry import Registry
+
+        settings = self._settings_of(host, insecure=insecure, is_mirror=is_mirror)
+        return Registry(host, settings, self.observer, places=self._remembered())
+
+    def _settings_of(self, host: str, *, insecure: bool = False, is_mirror: bool = False) -> Settings:
         from bundler.transports.docker.settings import Settings
 
         said = self._settings.get(host)
@@ -283,18 +291,17 @@ class Ends:
         tls_verify, cert_dir, ca = access.tls_verify, access.cert_dir, None
         if said is not None:
             tls_verify = said.tls_verify if tls_verify is None else tls_verify
-            cert_dir = self._base / said.cert_dir if cert_dir is None and said.cert_dir else cert_dir
-            ca = self._base / said.ca if said.ca else None
+            cert_dir = self.base / said.cert_dir if cert_dir is None and said.cert_dir else cert_dir
+            ca = self.base / said.ca if said.ca else None
         if tls_verify is None and insecure:
             tls_verify = False
-        settings = Settings(
+        return Settings(
             tls_verify=tls_verify is not False,
             ca=ca,
             cert_dir=cert_dir,
             token_hosts=frozenset(access.token_hosts + (said.token_hosts if said is not None else ())),
             limits=_limits(access, is_mirror=is_mirror),
         )
-        return Registry(host, settings, self.observer, places=self._remembered())
 
     def _remembered(self) -> Places:
         """Where blobs were in earlier runs."""

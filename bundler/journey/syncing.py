@@ -16,28 +16,32 @@ from typing import TYPE_CHECKING
 from bundler.content import Note, Observer, Outcome, Source, silent
 from bundler.convert import Recipe
 from bundler.errors import BundlerError, ConfigError, quoted
+from bundler.journey.beside import kept_by
 from bundler.journey.destinations import Destination, Held
 from bundler.journey.fitting import Chosen, Fitted, Instances, Wanted, as_usual, choose, fit
+from bundler.journey.policy_gate import check_policy
 from bundler.journey.signatures_carried import check_keeps, keep_signatures, made_ready, signatures_of
 from bundler.journey.sync_list import Item
-from bundler.medium import Peeking, Signed
+from bundler.medium import Peeking
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
+from bundler.oci.reference import Reference
 from bundler.push import Shipment, deliver
 from bundler.scratch import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundler.journey.image_signatures import Signer
+    from bundler.journey.ends import Ends
+    from bundler.journey.image_signatures import Signer, SigstoreSigner
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How images are carried, and what they are called; see :mod:`bundler.journey.copying` for what both commands share.
 
-    ``signer`` has no name yet, as each image is signed under its own.
+    ``signer`` and ``sigstore`` have no name yet, as each image is signed under its own.
     """
 
     wanted: Wanted
@@ -46,6 +50,12 @@ class Rules:
     keep_going: bool = False
     remove_signatures: bool = False
     signer: Signer | None = None
+    sigstore: SigstoreSigner | None = None
+
+    @property
+    def signers(self) -> Sequence[Signer | SigstoreSigner]:
+        """All that sign."""
+        return [each for each in (self.signer, self.sigstore) if each is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,7 @@ def sync(
     destination: Destination,
     rules: Rules,
     *,
+    near: Ends,
     transport: str,
     tmp: Path | None = None,
     executor: Executor,
@@ -117,9 +128,10 @@ def sync(
 ) -> Synced:
     """Carry what is missing or has changed. With ``keep_going`` failures are gathered, else the first is raised.
 
-    ``transport`` is the destination's; ``tmp`` is where converted contents wait.
+    ``near`` opened the sources, and knows the policy that they must satisfy: :class:`PolicyError` where they don't, before
+    anything is written. ``transport`` is the destination's; ``tmp`` is where converted contents wait.
     """
-    hands = _Hands(destination, rules, transport, executor, observer)
+    hands = _Hands(near, destination, rules, transport, executor, observer)
     done = Synced()
     pending = []
     for seen in executor.map(hands.look, entries):
@@ -156,11 +168,13 @@ class _Ready:
 class _Hands:
     """What every step of one sync needs."""
 
+    near: Ends
     destination: Destination
     rules: Rules
     transport: str
     executor: Executor
     observer: Observer
+    kept: dict[tuple[str, Digest], list[bytes]] = field(default_factory=dict)
 
     def look(self, entry: Entry) -> Seen | tuple[Item, BundlerError]:
         """What an image stands for now, or why that can't be told."""
@@ -171,6 +185,7 @@ class _Hands:
             chosen = Chosen(root)
             if mediatype.is_index(root.media_type) and wanted.instances is not Instances.ALL:
                 chosen = choose(source, source.resolve(item.name), wanted, what=item.image)
+            check_policy(self.near, item.image, source, chosen)
             there = self.destination.found(replace(entry.load, root=chosen.root))
             same = there == chosen.root.digest and wanted.recipe == Recipe()
             return Seen(entry, chosen, there=same and self.is_whole(source, entry, chosen))
@@ -182,11 +197,18 @@ class _Hands:
 
         A registry took the root only with all that it lists, but for the images of an index; a file may have been lost.
         """
-        if self.rules.signer is not None or isinstance(source, Signed):
+        if self.rules.signers:
+            return False
+        if not self.rules.remove_signatures and self.has_signatures(source, entry.item, chosen):
             return False
         if self.transport == "docker" and not mediatype.is_index(chosen.root.media_type):
             return True
         return self.destination.has_all(entry.load, chosen.root, chosen.children)
+
+    def has_signatures(self, source: Source, item: Item, chosen: Chosen) -> bool:
+        """Whether there are signatures to carry: what the destination has of them is not compared."""
+        keeps = kept_by(self.near, item.image, source)
+        return bool(signatures_of(keeps, source, chosen.root, chosen.children))
 
     def failed(self, done: Synced, item: Item, problem: BundlerError) -> None:
         """Raise, or note where the others go on."""
@@ -207,32 +229,44 @@ class _Hands:
             observer=self.observer,
         )
         for each in ready:
-            keep_signatures(self.destination.target(each.berth.repository), each.beside)
+            keep_signatures(self.destination.keeper(each.load), [self.with_others(each, *one) for one in each.beside])
         self.destination.keep((each.load.repository, each.load.root) for each in ready if each.load.tag is None)
         done.outcomes += delivery.outcomes
         done.copied += len(delivery.delivered)
         done.unchanged += len(delivery.unchanged)
         done.landed += [(each.load.name, each.load.root.digest) for each in ready]
 
-    def signer_of(self, item: Item) -> Signer | None:
-        """Who signs an image, under the name that it has at its own registry."""
-        if self.rules.signer is None:
-            return None
-        if item.reference is None:
+    def with_others(
+        self, ready: _Ready, root: Descriptor, signatures: Sequence[bytes]
+    ) -> tuple[Descriptor, Sequence[bytes]]:
+        """A manifest's signatures, with those that it got under other tags in this run: a store knows it by its digest."""
+        kept = self.kept.setdefault((ready.berth.repository, root.digest), [])
+        kept += [each for each in signatures if each not in kept]
+        return root, kept
+
+    def signers_of(self, item: Item, load: Shipment) -> Sequence[Signer | SigstoreSigner]:
+        """Who signs an image, under the name that it gets at a registry, or else has at its own."""
+        if not self.rules.signers:
+            return ()
+        reference = item.reference
+        if self.transport == "docker":
+            digest = None if load.tag else load.root.digest
+            reference = Reference(self.destination.name, load.repository, load.tag or "", digest)
+        if reference is None:
             raise ConfigError(
                 f"{quoted(item.image)}: --sign-by: has no name at a registry to sign it under",
                 hint="sign it with `bundler copy --sign-by … --sign-identity …`",
             )
-        return replace(self.rules.signer, reference=str(item.reference))
+        return [replace(signer, reference=str(reference)) for signer in self.rules.signers]
 
     def fitted(self, seen: Seen, scratch: Spool) -> _Ready:
         """One image as the destination can hold it and the rules want it."""
         item, rules = seen.entry.item, self.rules
-        key = self.destination.berth(replace(seen.entry.load, root=seen.chosen.root)).repository
         try:
-            signatures = {} if rules.remove_signatures else signatures_of(item.source, seen.chosen.root)
-            target = self.destination.target(key)
-            check_keeps(target, signatures, rules.signer, item.image)
+            keeps = None if rules.remove_signatures else kept_by(self.near, item.image, item.source)
+            signatures = signatures_of(keeps, item.source, seen.chosen.root, seen.chosen.children)
+            keeper = self.destination.keeper(replace(seen.entry.load, root=seen.chosen.root))
+            check_keeps(keeper, signatures, rules.signers, item.image)
             made = fit(
                 item.source,
                 seen.chosen,
@@ -243,12 +277,12 @@ class _Hands:
                 observer=self.observer,
                 what=item.image,
             )
-            beside = made_ready(target, made, signatures, self.signer_of(item), self.observer)
+            load = replace(seen.entry.load, root=made.root, chosen=made.children)
+            beside = made_ready(keeper, made, signatures, self.signers_of(item, load), self.observer)
         except BundlerError as problem:
             raise problem.about(quoted(item.image)) from problem
         for change in made.changes:
             self.observer(Note(f"{quoted(item.image)}: {change}"))
-        load = replace(seen.entry.load, root=made.root, chosen=made.children)
         return _Ready(load, self.destination.berth(load), made, beside)
 
 

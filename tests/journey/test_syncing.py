@@ -12,7 +12,9 @@ import pytest
 from bundler.convert import Recipe
 from bundler.errors import ConfigError, NetworkError, NotFoundError
 from bundler.graph import walk
+from bundler.journey.access import Access
 from bundler.journey.destinations import Held
+from bundler.journey.ends import Ends
 from bundler.journey.fitting import Instances, Wanted
 from bundler.journey.sync_list import Item
 from bundler.journey.syncing import Entry, Rules, Synced, entries_of, surplus, sync
@@ -52,6 +54,9 @@ class Site:
 
     def target(self, key: str) -> Memory:
         return self.repositories.setdefault(key, Memory(key))
+
+    def keeper(self, load: Shipment) -> None:
+        """Nothing keeps signatures."""
 
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         """Nothing to do."""
@@ -111,7 +116,9 @@ def rules(**options: Any) -> Rules:
 
 def run(listed: list[Item], site: Site, orders: Rules) -> Synced:
     with ThreadPoolExecutor(4) as executor:
-        return sync(entries_of(listed, site, orders), site, orders, transport="docker", executor=executor)
+        return sync(
+            entries_of(listed, site, orders), site, orders, near=Ends(Access()), transport="docker", executor=executor
+        )
 
 
 def test_what_is_missing_is_carried_and_the_rest_is_left_alone(source: Memory, site: Site) -> None:

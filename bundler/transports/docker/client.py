@@ -113,14 +113,17 @@ def _secure(host: str, api_host: str) -> Origin:
 class Client:
     """One registry's HTTP. ``host`` is ``host[:port]`` as in image names; ``api_host`` is where its API really is."""
 
-    def __init__(self, host: str, api_host: str, settings: Settings, observer: Observer) -> None:
+    def __init__(
+        self, host: str, api_host: str, settings: Settings, observer: Observer, *, origin: Origin | None = None
+    ) -> None:
+        """``origin`` is given where the scheme is known, so that nothing else is tried."""
         self.settings = settings
         self._api_host = api_host
         self._secure = _secure(host, api_host)
         self._observer = observer
         self._connections = Connections(settings, host)
         self._auth = Authenticator(lambda: self.origin, token_hosts=settings.token_hosts)
-        self._origin: Origin | None = None
+        self._origin = origin
         self._warned = False
         self._lock = threading.Lock()
 

@@ -78,6 +78,11 @@ class Mirrored:
         self._opened: dict[Endpoint, Source] = {}
         self._answered: Endpoint | None = None
 
+    @property
+    def answered(self) -> Reference | None:
+        """The place that had the image, if it was asked for already."""
+        return None if self._answered is None else self._answered.reference
+
     def resolve(self, name: str) -> Descriptor:
         """The root that the first place to have it says. Raises the last place's error, with the others' in it."""
         return self._named(name, lambda source: source.resolve(name))
