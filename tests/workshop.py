@@ -16,7 +16,8 @@ from pathlib import Path
 from bundler.content import Observer, silent
 from bundler.journey import near, packing
 from bundler.journey.access import Access
-from bundler.journey.far import Demand, Pushed, Route, Verdict, push, verify
+from bundler.journey.demand import Demand
+from bundler.journey.far import Pushed, Route, Verdict, push, verify
 from bundler.journey.near import Pulled, Run, open_run
 from bundler.journey.packing import Packed, Shape
 from bundler.selection.lock import Lock

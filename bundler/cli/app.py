@@ -18,7 +18,7 @@ import typer
 
 from bundler.cli.console import Console, Progress
 from bundler.cli.options import GLOBALS, duration, spelled_out, with_environment
-from bundler.errors import BundlerError, NetworkError, UnsupportedError
+from bundler.errors import BundlerError, ConfigError, NetworkError
 
 EPILOG = """Exit codes: 0 ok, 1 internal error, 2 CONFIG, 3 AUTH, 4 NET, 5 PROTO, 6 DIGEST, 7 LIMIT, 8 UNSUP, 9 STORE,
 10 LOCK, 11 SPACE, 12 IO, 13 RO, 14 ARCHIVE, 15 SIG, 16 TRUST, 17 POLICY, 18 PUSH, 130 interrupted."""
@@ -30,7 +30,9 @@ PATIENCE = 2.0
 HOMES = {
     **dict.fromkeys(("init", "lock", "plan", "pull", "pack", "build"), "near"),
     **dict.fromkeys(("keygen", "sign"), "keys"),
-    **dict.fromkeys(("show", "diff", "verify", "push"), "far"),
+    **dict.fromkeys(("show", "diff"), "far"),
+    "verify": "verify",
+    "push": "push",
     "scan": "scan",
     "mirror-config": "mirroring",
     "demo": "demo",
@@ -41,6 +43,7 @@ HOMES = {
     **dict.fromkeys(("manifest-digest", "standalone-sign", "standalone-verify"), "signing"),
     "store": "store",
     "registry": "registry",
+    "trust": "trust",
 }
 """Each command, or family of them, and the module of this room that holds it under its own name."""
 
@@ -62,7 +65,7 @@ def application(only: str = "") -> typer.Typer:
     app.callback()(root)
     for name in (only,) if only in HOMES else HOMES:
         module = import_module(f"bundler.cli.{HOMES[name]}")
-        if name in ("store", "registry"):
+        if name in ("store", "registry", "trust"):
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(getattr(module, name.replace("-", "_")))
@@ -103,26 +106,43 @@ def root(
     command_timeout: Annotated[
         str | None, typer.Option("--command-timeout", metavar="TIME", help="Give up after so long, as 90s or 1h.")
     ] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", help="Refused: policy.json is not read yet.")] = None,
-    insecure_policy: Annotated[  # noqa: ARG001  # what skopeo's users write anyway
-        bool, typer.Option("--insecure-policy", help="Accepted for skopeo's sake: no policy.json is read anyway.")
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Obey this policy.json when copying images, not the usual one.")
+    ] = None,
+    insecure_policy: Annotated[
+        bool, typer.Option("--insecure-policy", help="Obey no policy.json: copy images whatever signed them.")
     ] = False,
+    registries_d: Annotated[
+        Path | None, typer.Option("--registries.d", help="Read where signatures are kept from this directory.")
+    ] = None,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Set up what every command works with: the console that it prints through, and what was said for the whole run."""
     ctx.obj = Console(quiet=quiet, verbose=verbose, progress=progress)
-    if policy is not None:
-        raise UnsupportedError("--policy: signature policies are not read yet", hint="leave it out, or use skopeo here")
+    if policy is not None and insecure_policy:
+        raise ConfigError("--policy and --insecure-policy exclude each other")
     if command_timeout is not None:
         _end_after(duration(command_timeout, "--command-timeout"), command_timeout)
-    if any((override_os, override_arch, override_variant, registries_conf, tmpdir)):
+    said = (
+        override_os,
+        override_arch,
+        override_variant,
+        registries_conf,
+        tmpdir,
+        policy,
+        insecure_policy,
+        registries_d,
+    )
+    if any(said):
         from bundler.journey.access import Surroundings
         from bundler.journey.host import overridden
 
         platform = overridden(override_os, override_arch, override_variant)
-        ctx.meta[GLOBALS] = Surroundings(platform, registries_conf, tmpdir)
+        ctx.meta[GLOBALS] = Surroundings(
+            platform, registries_conf, tmpdir, registries_d=registries_d, policy=policy, insecure_policy=insecure_policy
+        )
 
 
 def _end_after(seconds: float, said: str) -> None:
@@ -209,6 +229,7 @@ VALUED = frozenset(
         "--tmpdir",
         "--command-timeout",
         "--policy",
+        "--registries.d",
     }
 )
 """Options before the command that are followed by a value."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,12 +19,14 @@ from bundler.cli.options import (
     AsJson,
     AuthFile,
     BundleKeys,
+    BundleTrust,
     CertDir,
     Creds,
     Jobs,
     Manifest,
     PasswordFd,
     PasswordFile,
+    SiteRoots,
     StoreDir,
     TlsVerify,
     TokenHosts,
@@ -32,8 +34,17 @@ from bundler.cli.options import (
     access,
     bundle_demand,
     globals_of,
-    password_from,
     store_directory,
+)
+from bundler.cli.signers import (
+    Also,
+    GpgKey,
+    KeyFiles,
+    SignCommand,
+    SignCommandKey,
+    getting_ready,
+    signing_of,
+    write_also,
 )
 from bundler.cli.sizes import human, parse_size
 from bundler.errors import ConfigError, quoted
@@ -42,8 +53,7 @@ if TYPE_CHECKING:
     from bundler.journey.access import Access
     from bundler.journey.near import Run
     from bundler.journey.packing import Packed
-    from bundler.selection.lock import Lock
-    from bundler.trust.signing import PrivateKey
+    from bundler.selection.lock import Lock, LockedImage
 
 MAX_SERIAL = 999_999_999
 """The most that a lock and a statement take."""
@@ -60,9 +70,6 @@ ValidFor = Annotated[
     typer.Option(
         "--valid-for", min=1, max=36_500, metavar="DAYS", help="Days until the release expires. [default: never]"
     ),
-]
-KeyFiles = Annotated[
-    list[Path] | None, typer.Option("--key", help="Private key to sign with; repeat for more signers.")
 ]
 Update = Annotated[
     list[str] | None, typer.Option("--update", metavar="NAME", help="Resolve images matching NAME again; '*' for all.")
@@ -100,6 +107,7 @@ def lock(
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
+    bundle_trust: BundleTrust = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -113,7 +121,7 @@ def lock(
     from bundler.selection.lock import write_lock
 
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     with _running(ctx, manifest, reach, jobs) as run:
         if check:
@@ -141,6 +149,7 @@ def plan(
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
+    bundle_trust: BundleTrust = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -151,7 +160,7 @@ def plan(
     from bundler.journey.forecast import forecast
 
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     limit = parse_size(volume_size, what="--volume-size")
     with _running(ctx, manifest, reach, jobs) as run:
@@ -163,6 +172,7 @@ def plan(
     console.table(("image", "size", "only here"), rows)
     console.result("")
     console.figures(expected.figures(human))
+    _show_attached(console, expected.images)
 
 
 def pull(
@@ -170,12 +180,14 @@ def pull(
     manifest: Manifest,
     *,
     store: StoreDir = None,
+    as_json: AsJson = False,
     authfile: AuthFile = None,
     creds: Creds = None,
     cert_dir: CertDir = None,
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
+    bundle_trust: BundleTrust = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -187,10 +199,14 @@ def pull(
     from bundler.journey import near
 
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     with _running(ctx, manifest, reach, jobs) as run:
         pulled = near.pull(run, store_directory(store), now=_now())
+    if as_json:
+        console.json(pulled.document())
+        return
+    _show_attached(console, pulled.lock.images)
     console.say(f"{len(pulled.lock.images)} images in {pulled.store}: {outcome_counts(pulled.outcomes)}")
 
 
@@ -204,6 +220,11 @@ def pack(
     level: Level = 3,
     serial: Serial = None,
     key: KeyFiles = None,
+    sign_command: SignCommand = None,
+    sign_command_key: SignCommandKey = None,
+    also: Also = None,
+    gpg_key: GpgKey = None,
+    trust: SiteRoots = None,
     password_file: PasswordFile = None,
     password_fd: PasswordFd = None,
     as_json: AsJson = False,
@@ -215,13 +236,16 @@ def pack(
     """
     console = console_of(ctx)
     limit = parse_size(volume_size, what="--volume-size")
-    with _opening(key, password_file, password_fd) as signers:
+    signing = signing_of(key, sign_command, sign_command_key, also, gpg_key)
+    roots = _roots_of(trust)
+    with getting_ready(signing, password_file, password_fd) as signers:
         from bundler.journey.access import Access
         from bundler.journey.packing import Shape
         from bundler.journey.packing import pack as write
 
         with _running(ctx, manifest, Access(), jobs) as run:
-            packed = write(run, store_directory(store), output, Shape(limit, level, signers), serial=serial)
+            packed = write(run, store_directory(store), output, Shape(limit, level, signers, roots), serial=serial)
+    write_also(console, packed.directory, signers.result(), signing)
     _show_packed(console, packed, as_json=as_json)
 
 
@@ -231,6 +255,11 @@ def build(
     *,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The bundle's directory.")] = None,
     key: KeyFiles = None,
+    sign_command: SignCommand = None,
+    sign_command_key: SignCommandKey = None,
+    also: Also = None,
+    gpg_key: GpgKey = None,
+    trust: SiteRoots = None,
     store: StoreDir = None,
     no_store: Annotated[
         bool, typer.Option("--no-store", help="Write volumes straight from the registry, keeping nothing.")
@@ -249,6 +278,7 @@ def build(
     tls_verify: TlsVerify = None,
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
+    bundle_trust: BundleTrust = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -257,22 +287,24 @@ def build(
     Example: bundler build bundle.yaml -o edge-000001 --key release.key
     """
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     limit = parse_size(volume_size, what="--volume-size")
-    if not key:
+    signing = signing_of(key, sign_command, sign_command_key, also, gpg_key)
+    if not key and sign_command is None:
         raise ConfigError(
             "build: no --key given", hint="make one with `bundler keygen release`, then --key release.key"
         )
     if no_store and store is not None:
         raise ConfigError("--store and --no-store exclude each other")
-    with _opening(key, password_file, password_fd) as signers:
+    roots = _roots_of(trust)
+    with getting_ready(signing, password_file, password_fd) as signers:
         from bundler.journey import near, packing
 
         with _running(ctx, manifest, reach, jobs) as run:
             run.observer = packing.stopping(run.observer, signers)  # a wrong password ends the pull, too
-            near.ensure_lock(run, update=update, now=_now(), valid_for=valid_for, serial=serial)
-            shape = packing.Shape(limit, level, signers)
+            made = near.ensure_lock(run, update=update, now=_now(), valid_for=valid_for, serial=serial)
+            shape = packing.Shape(limit, level, signers, roots)
             if no_store:
                 packed = packing.pack_from_registries(run, output, shape)
             else:
@@ -280,18 +312,18 @@ def build(
                 near.pull(run, directory, now=_now())
                 with ThreadPoolExecutor(LOCAL_JOBS, thread_name_prefix="bundler-pack") as local:
                     packed = packing.pack(replace(run, executor=local), directory, output, shape)
+    _show_attached(console, made.images)
+    write_also(console, packed.directory, signers.result(), signing)
     _show_packed(console, packed, as_json=as_json)
 
 
-@contextmanager
-def _opening(
-    keys: list[Path] | None, password_file: Path | None, password_fd: int | None
-) -> Iterator[Future[tuple[PrivateKey, ...]]]:
-    """Private keys being opened, in a thread of their own, while everything else gets ready."""
-    from bundler.journey.keys import open_private_keys
+def _roots_of(trust: Path | None) -> dict[str, bytes]:
+    """The roots that the bundle will carry."""
+    if trust is None:
+        return {}
+    from bundler.journey.rooting import travelling
 
-    with ThreadPoolExecutor(1, thread_name_prefix="bundler-key") as executor:
-        yield open_private_keys(keys or (), password_from(password_file, password_fd), executor)
+    return travelling(trust)
 
 
 @contextmanager
@@ -319,7 +351,17 @@ def _show_lock(console: Console, made: Lock) -> None:
             for image in made.images
         ],
     )
+    _show_attached(console, made.images)
     console.say(f"{made.name} {made.channel} serial {made.serial}: {len(made.images)} images")
+
+
+def _show_attached(console: Console, images: Sequence[LockedImage]) -> None:
+    """What is attached to each image, and what of it stays behind."""
+    from bundler.selection.account import sentence
+
+    for image in images:
+        if image.attachments or image.left_out:
+            console.say(f"{quoted(image.source)}: {sentence(image)}")
 
 
 def _show_packed(console: Console, packed: Packed, *, as_json: bool) -> None:

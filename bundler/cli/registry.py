@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bundler.cli.console import console_of
-from bundler.cli.far import AllowExpired, PublicKeys, Threshold, Unsafe
 from bundler.cli.garbage import show
+from bundler.cli.gates import AllowExpired, PublicKeys, Threshold, Unsafe
 from bundler.cli.options import (
+    AllowRollback,
     AsJson,
     AuthFile,
     CertDir,
     Creds,
+    MinSerial,
     PasswordFd,
     PasswordFile,
     TlsVerify,
+    TrustDir,
     access,
     demanded,
     globals_of,
@@ -70,6 +73,9 @@ def serve(
     ] = 30.0,
     key: PublicKeys = None,
     threshold: Threshold = 1,
+    trust: TrustDir = None,
+    min_serial: MinSerial = None,
+    allow_rollback: AllowRollback = None,
     allow_expired: AllowExpired = False,
     unsafe: Unsafe = False,
     insecure: Annotated[
@@ -96,7 +102,15 @@ def serve(
 
     run(
         places,
-        lambda: demanded(key, threshold, allow_expired=allow_expired, unsafe=unsafe),
+        lambda: demanded(
+            key,
+            threshold,
+            allow_expired=allow_expired,
+            unsafe=unsafe,
+            trust=trust,
+            min_serial=min_serial,
+            allow_rollback=allow_rollback,
+        ),
         Serving(
             Door(listen, tls_cert=tls_cert, tls_key=tls_key, insecure=insecure, grace=grace),
             read_only=read_only,

@@ -12,7 +12,7 @@ from bundler.bundle.unpack import Volumes
 from bundler.errors import ConfigError, NotFoundError, quoted
 
 if TYPE_CHECKING:
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
     from bundler.oci.descriptor import Descriptor
 
 

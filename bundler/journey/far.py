@@ -10,71 +10,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bundler.bundle.check import Report, verify_contents
+from bundler.bundle.check import verify_contents
 from bundler.bundle.framing import check_framing
 from bundler.bundle.statement import Statement, format_time
-from bundler.bundle.unpack import Volumes, read_documents
+from bundler.bundle.unpack import read_documents
 from bundler.content import Observer, Outcome, silent
-from bundler.errors import ArchiveError, ConfigError, quoted
+from bundler.errors import ArchiveError, BundlerError, ConfigError, quoted
 from bundler.journey.access import Access, Surroundings
 from bundler.journey.cargo import fitted
+from bundler.journey.demand import Demand
 from bundler.journey.destinations import Destination, open_destination
 from bundler.journey.ends import Ends
-from bundler.journey.keys import read_public_keys
+from bundler.journey.exporting import ImageSigners, signed
+from bundler.journey.gate import Findings, gate, judge_images
+from bundler.journey.reporting import reported
 from bundler.oci.digest import Digest
-from bundler.push import Delivery, Landed, Receipt, Shipment, deliver, shipments
+from bundler.push import Beside, Landed, Receipt, Shipment, Taken, deliver, shipments
 from bundler.push.naming import parse_renames
+from bundler.report import Report
+from bundler.report.report import Refusal
+from bundler.report.text import UNSIGNED, conclusion, lines
 from bundler.trust.dsse import parse_envelope
-from bundler.trust.keys import PublicKey
-from bundler.trust.verify import Trusted, accept_unsigned
-from bundler.trust.verify import verify as verify_documents
+from bundler.trust.verify import accept_unsigned
+
+__all__ = ["UNSIGNED", "Description", "Pushed", "Route", "Verdict", "describe", "examine", "push", "verify"]
 
 Shown = Callable[[int], str]
-UNSIGNED = "no signature was checked (--unsafe-no-signature)"
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What a bundle must satisfy. Without keys it is taken unsigned, which every report then says."""
-
-    keys: tuple[PublicKey, ...]
-    threshold: int
-    now: datetime
-    allow_expired: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        paths: Sequence[Path],
-        threshold: int,
-        *,
-        now: datetime,
-        allow_expired: bool = False,
-        unsafe: bool = False,
-    ) -> Demand:
-        """The demand of a command line. Raises :class:`ConfigError` unless either keys or ``unsafe`` are given."""
-        if unsafe and paths:
-            raise ConfigError("--key and --unsafe-no-signature exclude each other")
-        if not unsafe and not paths:
-            raise ConfigError(
-                "no --key given: nothing says whose bundles to trust",
-                hint="give the public key of the builder; it must not come from the bundle's own medium",
-            )
-        return cls(read_public_keys(paths), threshold, now, allow_expired)
-
-    def trust(self, directory: Path) -> Trusted:
-        """The bundle's statement and inventory, if they satisfy the demand; no volume is read."""
-        documents = read_documents(directory)
-        if not self.keys:
-            return accept_unsigned(documents, now=self.now, allow_expired=self.allow_expired)
-        return verify_documents(
-            documents, keys=self.keys, threshold=self.threshold, now=self.now, allow_expired=self.allow_expired
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,79 +106,38 @@ def describe(directory: Path) -> Description:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The end of a verification that no error cut short. ``report`` is missing where volumes were not read."""
+    """The end of a verification: its report, and the error that ended it early, if one did."""
 
-    trusted: Trusted
-    demand: Demand
-    report: Report | None
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing was wrong."""
-        return self.report is None or self.report.sound
-
-    @property
-    def losses(self) -> list[str]:
-        """What is wrong and what is lost, a line each."""
-        if self.report is None:
-            return []
-        problems = [str(problem.error) for problem in self.report.problems]
-        return [*problems, *self.report.lost, *(f"image {name}" for name in self.report.lost_images)]
+    report: Report
+    refusal: BundlerError | None = None
 
     @property
     def conclusion(self) -> str:
         """The last line."""
-        if not self.sound:
-            return "DAMAGED"
-        if not self.trusted.signed:
-            return f"{'UNREAD' if self.report is None else 'INTACT'}, and anyone could have made it: {UNSIGNED}"
-        if self.report is None:
-            return "TRUSTED; the volumes' contents were not read (--quick)"
-        return "VERIFIED"
+        return conclusion(self.report)
 
-    def figures(self, shown: Shown) -> list[tuple[str, str]]:
-        """The release, its signers and what was read, as lines of a table."""
-        signers = ", ".join(signer[:16] for signer in self.trusted.signers)
-        needed = f"{self.demand.threshold} of {len(self.demand.keys)} keys needed"
-        lines = Description(self.trusted.statement, ()).figures(shown)[:-1]
-        lines.append(("signed by", f"{signers} ({needed})" if signers else "NOT CHECKED (--unsafe-no-signature)"))
-        if self.report is not None:
-            lines.append(("read", f"{shown(self.report.size)} in {self.report.volumes} volumes, every digest compared"))
-        return lines
-
-    def rows(self) -> list[tuple[str, str, str]]:
-        """The images as rows of a table."""
-        return [
-            (quoted(i.name), i.root.digest, quoted(", ".join(i.platforms)) or "-")
-            for i in self.trusted.statement.images
-        ]
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was wrong."""
+        return self.report.verdict not in ("refused", "damaged")
 
     def document(self) -> dict[str, Any]:
-        """The verdict as JSON values."""
-        report = self.report
-        return {
-            "verdict": self.conclusion.partition(";")[0].partition(",")[0],
-            "signed": self.trusted.signed,
-            "signers": list(self.trusted.signers),
-            "threshold": self.demand.threshold,
-            "contentsRead": report is not None,
-            "problems": []
-            if report is None
-            else [
-                {"volume": p.number, "offset": p.offset, "digest": p.digest, "error": str(p.error)}
-                for p in report.problems
-            ],
-            "lost": [] if report is None else list(report.lost),
-            "lostImages": [] if report is None else list(report.lost_images),
-            "bundle": Description(self.trusted.statement, self.trusted.signers).document(),
-        }
+        """The report as JSON values."""
+        return self.report.document()
+
+    def lines(self, shown: Shown) -> list[str]:
+        """The report as text; ``shown`` writes sizes."""
+        return lines(self.report, shown)
 
     def raise_for_damage(self) -> None:
-        """Raise :class:`ArchiveError` if something was wrong."""
-        if not self.sound and self.report is not None:
+        """Raise what ended the verification, or :class:`ArchiveError` for damage that was gathered."""
+        if self.refusal is not None:
+            raise self.refusal
+        reading = self.report.reading
+        if not self.sound and reading is not None:
             raise ArchiveError(
-                f"{len(self.report.problems)} places are damaged, {len(self.report.lost)} contents lost, "
-                f"{len(self.report.lost_images)} images incomplete"
+                f"{len(reading.problems)} places are damaged, {len(reading.lost)} contents lost, "
+                f"{len(reading.lost_images)} images incomplete"
             )
 
 
@@ -221,31 +145,94 @@ def verify(
     directory: Path,
     demand: Demand,
     *,
+    policy: Path | None = None,
     quick: bool = False,
     damage: bool = False,
+    accept: bool = False,
     executor: Executor,
     observer: Observer = silent,
 ) -> Verdict:
-    """Verify a bundle. The first thing wrong is raised, or with ``damage`` all of it gathered once the signature held.
+    """As :func:`examine`; the first thing wrong is raised, but for what ``damage`` gathers."""
+    verdict = examine(
+        directory,
+        demand,
+        policy=policy,
+        quick=quick,
+        damage=damage,
+        accept=accept,
+        executor=executor,
+        observer=observer,
+    )
+    if verdict.refusal is not None:
+        raise verdict.refusal
+    return verdict
 
-    ``quick`` leaves the contents of the volumes unread; that they are there, and as long as they should be, is seen.
+
+def examine(
+    directory: Path,
+    demand: Demand,
+    *,
+    policy: Path | None = None,
+    quick: bool = False,
+    damage: bool = False,
+    accept: bool = False,
+    executor: Executor,
+    observer: Observer = silent,
+) -> Verdict:
+    """The gate, every volume with it, and a verdict, whatever that is; see :mod:`bundler.journey.gate` for the steps.
+
+    ``quick`` leaves the volumes unread but for manifests and signatures; that all are there, and as long as they should
+    be, is seen. ``damage`` goes on after the first bad byte, once the signatures held. ``policy`` is the file that says
+    what images must have, in place of the site's. With ``accept`` the site remembers the bundle, if all was well.
     """
-    trusted = demand.trust(directory)
-    with Volumes(directory, trusted, tolerant=damage) as volumes:
-        report = None
-        if not quick:
-            report = verify_contents(volumes, executor=executor, observer=observer, damage=damage)
-    return Verdict(trusted, demand, report)
+    if accept and (quick or demand.site is None):
+        raise ConfigError(
+            "--accept needs --trust, and all of the bundle read",
+            hint="leave out --quick; without a site, nothing is remembered",
+        )
+    findings = Findings()
+    try:
+        with gate(directory, demand, findings=findings, policy=policy, tolerant=damage) as volumes:
+            if quick:
+                findings.steps["contents"] = "skipped"
+            else:
+                # 5  Contents
+                with findings.step("contents"):
+                    findings.contents = verify_contents(volumes, executor=executor, observer=observer, damage=damage)
+                if not findings.contents.sound:
+                    findings.steps["contents"] = "failed"
+            if damage and (findings.contents is None or findings.contents.sound):
+                judge_images(volumes.statement.images, demand, findings=findings)
+    except BundlerError as problem:
+        findings.refusal = problem
+    report = reported(findings, demand)
+    verdict = Verdict(report, findings.refusal)
+    if not verdict.sound or findings.trusted is None:
+        return verdict
+    # 6  Accepted, or at least seen
+    try:
+        if accept:
+            demand.accepted(findings.trusted)
+        elif not quick:
+            demand.saw(findings.trusted)
+    except BundlerError as problem:
+        refusal = Refusal(problem.label, str(problem), problem.hint)
+        return Verdict(replace(report, verdict="refused", refused=refusal), problem)
+    return verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a push goes: ``to`` is a registry, or a place of any other transport; see :mod:`bundler.push.naming` for the rest."""
+    """Where a push goes: ``to`` is a registry, or a place of any other transport; see :mod:`bundler.push.naming` for the rest.
+
+    With ``repair``, every content is looked for at the destination, even of images that seem to be there.
+    """
 
     to: str
     scoped: bool = False
     renames: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,55 +250,118 @@ def push(
     route: Route,
     access: Access,
     *,
+    policy: Path | None = None,
+    signers: ImageSigners | None = None,
     surroundings: Surroundings | None = None,
     executor: Executor,
     observer: Observer = silent,
 ) -> Pushed:
-    """Verify a bundle and deliver its images, in one read of its volumes; tags come last."""
-    trusted = demand.trust(directory)
-    with Ends(access, surroundings=surroundings, observer=observer) as ends:
-        destination = open_destination(route.to, ends)
-        loads = shipments(
-            trusted.statement.images,
-            prefix=destination.prefix,
-            scoped=route.scoped,
-            renames=parse_renames(route.renames),
-            patterns=route.patterns,
-        )
-        with Volumes(directory, trusted) as volumes, destination.at_work():
-            order: dict[Digest, int] = {row.digest: n for n, row in enumerate(trusted.inventory.rows)}
-            with fitted(volumes, loads, destination, ends, executor=executor, observer=observer) as cargo:
-                delivery = deliver(
-                    cargo.source_of,
-                    cargo.shipments,
-                    destination.target,
-                    order=order,
-                    check=lambda: check_framing(volumes),
-                    executor=executor,
-                    observer=observer,
-                )
-                landed = cargo.landed
-            destination.keep((load.repository, load.root) for load in landed if load.tag is None)
-    receipt = _receipt(trusted, demand.now, destination, landed, delivery)
+    """Verify a bundle and deliver its images, in one read of its volumes; tags come last.
+
+    The first four steps of :mod:`bundler.journey.gate` pass as a whole before the destination is asked anything.
+    ``signers`` sign each image for the far side, as :mod:`bundler.journey.exporting` does.
+    """
+    findings = Findings()
+    # 1-4  Signatures, volumes, closure, images
+    with gate(directory, demand, findings=findings, policy=policy, patterns=route.patterns) as volumes:
+        trusted = findings.trusted
+        assert trusted is not None
+        if signers is not None and not trusted.signed:
+            raise ConfigError(
+                "images of a bundle that anyone could have made are not signed on",
+                hint="give the bundle's keys with --key or --trust, or push without signing",
+            )
+        report = reported(findings, demand, sizes=False)
+        accepted = False
+        with Ends(access, surroundings=surroundings, observer=observer) as ends:
+            destination = open_destination(route.to, ends)
+            loads = shipments(
+                trusted.statement.images,
+                prefix=destination.prefix,
+                scoped=route.scoped,
+                renames=parse_renames(route.renames),
+                patterns=route.patterns,
+            )
+            with destination.at_work():
+                order: dict[Digest, int] = {row.digest: n for n, row in enumerate(trusted.inventory.rows)}
+                with fitted(volumes, loads, destination, ends, executor=executor, observer=observer) as cargo:
+                    export = signed(cargo, destination.name, ends, signers, now=demand.now, executor=executor)
+
+                    def accept() -> None:
+                        nonlocal accepted
+                        # 5  Contents: each was verified as it was sent, and this is what lies between them
+                        check_framing(volumes)
+                        export.write()
+                        # 6  Accepted
+                        demand.accepted(trusted)
+                        accepted = True
+
+                    delivery = deliver(
+                        export.cargo.source_of,
+                        export.cargo.shipments,
+                        destination.target,
+                        order=order,
+                        check=accept,
+                        repair=route.repair,
+                        executor=executor,
+                        observer=observer,
+                    )
+                    landed = export.cargo.landed
+                if not accepted:  # everything was there before, and nothing of the volumes was needed
+                    export.write()
+                    demand.accepted(trusted)
+                destination.keep((load.repository, load.root) for load in landed if load.tag is None)
+    statement = trusted.statement
+    receipt = Receipt(
+        bundle_id=statement.bundle_id,
+        statement=trusted.statement_digest,
+        name=statement.name,
+        channel=statement.channel,
+        epoch=statement.epoch,
+        serial=statement.serial,
+        pushed=demand.now,
+        destination=destination.name,
+        taken=Taken(route.to, route.scoped, route.renames, route.patterns),
+        images=_landed(statement, destination, landed, export.attached),
+        outcomes=delivery.outcomes,
+        signers=trusted.signers,
+        image_signers=export.signers,
+        policy=Digest(report.policy) if report.policy else None,
+        overrides=tuple((override.option, override.reason) for override in report.overrides),
+    )
     return Pushed(receipt, delivery.outcomes, sum(not s.attached for s in delivery.unchanged))
 
 
-def _receipt(
-    trusted: Trusted, now: datetime, destination: Destination, loads: Sequence[Shipment], delivery: Delivery
-) -> Receipt:
-    statement = trusted.statement
-    return Receipt(
-        bundle_id=statement.bundle_id,
-        name=statement.name,
-        channel=statement.channel,
-        serial=statement.serial,
-        pushed=now,
-        destination=destination.name,
-        images=tuple(
-            Landed(load.source, f"{destination.name}/{load.name}", load.root.digest)
-            for load in loads
-            if not load.attached
-        ),
-        outcomes=delivery.outcomes,
-        signers=trusted.signers,
+def _landed(
+    statement: Statement,
+    destination: Destination,
+    loads: Sequence[Shipment],
+    made: Mapping[str, frozenset[Digest]],
+) -> tuple[Landed, ...]:
+    """Images with what is attached to them, ``made`` here or carried, under their names at the destination."""
+    platforms = {(image.name, image.root.digest): image.platforms for image in statement.images}
+    attached: dict[str, set[Digest]] = {}
+    for image in statement.images:
+        attached.setdefault(image.name, set(made.get(image.name, ()))).update(a.root.digest for a in image.attachments)
+    beside: dict[str, list[Shipment]] = {}
+    for load in loads:
+        if load.attached:
+            beside.setdefault(load.repository, []).append(load)
+    return tuple(
+        Landed(
+            name=load.source,
+            reference=f"{destination.name}/{load.name}",
+            digest=load.root.digest,
+            media_type=load.root.media_type,
+            size=load.root.size,
+            platforms=platforms.get((load.source, load.root.digest), ()),  # none of an image that was converted
+            children=None if load.chosen is None else tuple(sorted(load.chosen)),
+            attachments=tuple(
+                Beside(f"{destination.name}/{each.name}", each.root)
+                for each in beside.get(load.repository, ())
+                if each.root.digest in attached[load.source]
+            ),
+        )
+        for load in loads
+        if not load.attached
     )

@@ -19,7 +19,7 @@ from bundler.trust.sums import ENVELOPE
 
 if TYPE_CHECKING:
     from bundler.journey.access import Access, Surroundings
-    from bundler.journey.far import Demand
+    from bundler.journey.demand import Demand
     from bundler.registry.certificate import SelfSigned
     from bundler.registry.upkeep import Collected
 

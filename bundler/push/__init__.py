@@ -2,6 +2,6 @@
 
 from bundler.push.deliver import Delivery, OpenTarget, deliver
 from bundler.push.naming import Shipment, shipments
-from bundler.push.receipt import Landed, Receipt
+from bundler.push.receipt import Beside, Landed, Receipt, Taken
 
-__all__ = ["Delivery", "Landed", "OpenTarget", "Receipt", "Shipment", "deliver", "shipments"]
+__all__ = ["Beside", "Delivery", "Landed", "OpenTarget", "Receipt", "Shipment", "Taken", "deliver", "shipments"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.journey.files import write_new
 from bundler.registry.process import running
 from bundler.trust.keyfile import write_private_key
 from tests.cli.terminal import Terminal
@@ -27,7 +29,7 @@ def bundler(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 def key_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``release.key``, ``release.pub`` and ``stranger.pub``."""
     folder = tmp_path_factory.mktemp("keys")
-    (folder / "release.key").write_bytes(write_private_key(key("release"), KEY_PASSWORD))
+    write_new(folder / "release.key", write_private_key(key("release"), KEY_PASSWORD), mode=0o600)
     for name in ("release", "stranger"):
         (folder / f"{name}.pub").write_bytes(key(name).public.pem)
     return folder
@@ -37,7 +39,7 @@ def key_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, key_files: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """The manifest with its layout, and the keys beside them; the password is in the environment."""
     for path in key_files.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+        shutil.copy(path, tmp_path)
     monkeypatch.setenv("BUNDLER_PASSWORD", KEY_PASSWORD.decode())
     return Workshop(tmp_path)
 

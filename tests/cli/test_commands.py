@@ -199,7 +199,7 @@ def test_verify(place: Workshop, bundler: Terminal) -> None:
     place.build()
     said = bundler("verify", "out", "--key", "release.pub")
     assert said.out.splitlines()[-1] == "VERIFIED"
-    assert parsed(bundler("verify", "out", "--key", "release.pub", "--json").out)["verdict"] == "VERIFIED"
+    assert parsed(bundler("verify", "out", "--key", "release.pub", "--json").out)["verdict"] == "verified"
     quick = bundler("verify", "out", "--key", "release.pub", "--quick").out.splitlines()[-1]
     assert quick.startswith("TRUSTED; ")
     unsafe = bundler("verify", "out", "--unsafe-no-signature").out
@@ -219,8 +219,8 @@ def test_verify_damage(place: Workshop, bundler: Terminal) -> None:
     assert f"LOST {API.blobs[1].descriptor.digest}" in said.out
     assert "image oci:upstream:reg.io/team/api:2.0" in said.out
     document = parsed(bundler("verify", "out", "--key", "release.pub", "--damage", "--json", expect=14).out)
-    assert document["verdict"] == "DAMAGED"
-    assert document["lost"] == [API.blobs[1].descriptor.digest]
+    assert document["verdict"] == "damaged"
+    assert document["contents"]["lost"] == [API.blobs[1].descriptor.digest]
 
 
 def test_an_expired_bundle(place: Workshop, bundler: Terminal) -> None:
@@ -286,7 +286,7 @@ def test_progress_as_json(when: str, place: Workshop, bundler: Terminal) -> None
     planned = {event["stage"]: event["count"] for event in events if event["event"] == "planned"}
     assert planned.keys() == {when}
     assert sum(event["event"] == "finished" for event in events) > 0
-    assert when != "verify" or parsed(said.out)["verdict"] == "VERIFIED"
+    assert when != "verify" or parsed(said.out)["verdict"] == "verified"
 
 
 def test_progress_modes(place: Workshop, bundler: Terminal) -> None:

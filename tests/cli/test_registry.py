@@ -72,7 +72,7 @@ def test_a_store_over_a_bundle(place: Workshop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        pytest.param(["out"], 2, "no --key given", id="no-key"),
+        pytest.param(["out"], 2, "no --key and no --trust given", id="no-key"),
         pytest.param(["out", "--key", "stranger.pub"], 16, "unknown key", id="a-stranger's-key"),
         pytest.param(["a", "b"], 2, "only one store", id="two-stores"),
         pytest.param(["out", "--key", "release.pub", "--allow-delete"], 2, "nothing can be deleted", id="deletion"),

@@ -10,7 +10,7 @@ from bundler.content import read
 from bundler.errors import BundlerError, ConfigError, NotFoundError, TrustError
 from bundler.graph import walk
 from bundler.journey.bundles import open_bundle, split
-from bundler.journey.far import Demand
+from bundler.journey.demand import Demand
 from tests.workshop import NOW, Workshop, key
 
 DEMAND = Demand((key("release").public,), 1, NOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -24,8 +25,9 @@ from bundler.errors import (
 )
 from bundler.graph import walk
 from bundler.journey.access import Access
+from bundler.journey.demand import Demand
 from bundler.journey.ends import Ends
-from bundler.journey.far import Demand, describe, verify
+from bundler.journey.far import describe, verify
 from bundler.journey.keys import sign_bundle
 from bundler.oci.reference import Reference
 from bundler.registry.process import running
@@ -106,7 +108,7 @@ def test_a_directory_that_is_no_bundle(tmp_path: Path) -> None:
 
 
 def test_a_demand_needs_keys_or_a_loud_no(write_key: Path) -> None:
-    with pytest.raises(ConfigError, match="no --key given"):
+    with pytest.raises(ConfigError, match="no --key and no --trust given"):
         Demand.of((), 1, now=NOW)
     with pytest.raises(ConfigError, match="exclude each other"):
         Demand.of((write_key,), 1, now=NOW, unsafe=True)
@@ -166,25 +168,27 @@ def test_expiry_counts_for_unsigned_bundles_too(tmp_path: Path) -> None:
 def test_a_sound_bundle(built: Workshop) -> None:
     verdict = built.verify()
     verdict.raise_for_damage()
-    assert (verdict.sound, verdict.losses, verdict.conclusion) == (True, [], "VERIFIED")
+    assert (verdict.sound, verdict.conclusion) == (True, "VERIFIED")
     document = verdict.document()
     json.dumps(document)
-    assert (document["verdict"], document["signed"], document["contentsRead"]) == ("VERIFIED", True, True)
-    assert document["signers"] == [key("release").public.key_id]
-    assert document["problems"] == document["lost"] == document["lostImages"] == []
-    figures = dict(verdict.figures(human))
-    assert figures["signed by"].endswith("(1 of 1 keys needed)")
-    assert "1 volumes, every digest compared" in figures["read"]
-    assert {row[1] for row in verdict.rows()} == set(TARGETS.values())
+    assert (document["verdict"], document["signed"], document["refused"]) == ("verified", True, None)
+    assert document["signatures"]["by"] == [{"name": None, "keyId": key("release").public.key_id}]
+    contents = document["contents"]
+    assert contents["problems"] == contents["lost"] == contents["lostImages"] == []
+    assert [step["outcome"] for step in document["gate"]] == ["passed", "passed", "passed", "skipped", "passed"]
+    assert {image["target"]: image["digest"] for image in document["images"]} == TARGETS
+    text = verdict.lines(human)
+    assert any(line.startswith("signed by") and line.endswith("(1 of 1 keys needed)") for line in text)
+    assert any(line.startswith("volumes") and line.endswith("every digest compared") for line in text)
+    assert all(len(line) <= 100 for line in text)
 
 
 def test_quick_reads_no_volume_and_says_so(place: Workshop) -> None:
     damage(place, WEB.blobs[0].raw)
     verdict = place.verify(quick=True)
     assert verdict.conclusion.startswith("TRUSTED; the volumes' contents were not read")
-    assert (verdict.document()["verdict"], verdict.document()["contentsRead"]) == ("TRUSTED", False)
-    assert verdict.losses == []
-    assert "read" not in dict(verdict.figures(human))
+    assert (verdict.document()["verdict"], verdict.document()["contents"]) == ("trusted", None)
+    assert verdict.document()["gate"][-1] == {"step": "contents", "outcome": "skipped"}
     verdict.raise_for_damage()
 
 
@@ -210,15 +214,17 @@ def test_an_unsigned_bundle_is_intact_at_most(place: Workshop) -> None:
     with ThreadPoolExecutor(2) as executor:
         verdict = verify(place.folder / "out", Demand((), 1, NOW), executor=executor)
     assert verdict.conclusion.startswith("INTACT, and anyone could have made it")
-    assert (verdict.document()["verdict"], verdict.document()["signed"]) == ("INTACT", False)
-    assert dict(verdict.figures(human))["signed by"] == "NOT CHECKED (--unsafe-no-signature)"
+    assert (verdict.document()["verdict"], verdict.document()["signed"]) == ("intact", False)
+    text = "\n".join(verdict.lines(human))
+    assert re.search(r"^signed by +NOT CHECKED \(--unsafe-no-signature\)$", text, re.MULTILINE)
+    assert re.search(r"^OVERRIDE +--unsafe-no-signature$", text, re.MULTILINE)
 
 
 def test_an_unsigned_bundle_is_not_trusted_for_being_read_quickly(place: Workshop) -> None:
     with ThreadPoolExecutor(2) as executor:
         verdict = verify(place.folder / "out", Demand((), 1, NOW), quick=True, executor=executor)
     assert verdict.conclusion.startswith("UNREAD, and anyone could have made it")
-    assert verdict.document()["verdict"] == "UNREAD"
+    assert verdict.document()["verdict"] == "unread"
 
 
 def damage(place: Workshop, content: bytes, name: str = "out") -> None:
@@ -246,12 +252,13 @@ def test_damage_lists_what_is_lost(place: Workshop) -> None:
     verdict = place.verify(damage=True)
     assert not verdict.sound
     assert verdict.conclusion == "DAMAGED"
-    assert set(verdict.document()["lost"]) == {part.descriptor.digest for part in lost}
-    assert {name.rpartition("/")[2] for name in verdict.document()["lostImages"]} == {"web:1.0", "api:2.0", "multi:3.0"}
-    text = "\n".join(verdict.losses)
+    found = verdict.document()["contents"]
+    assert set(found["lost"]) == {part.descriptor.digest for part in lost}
+    assert {name.rpartition("/")[2] for name in found["lostImages"]} == {"web:1.0", "api:2.0", "multi:3.0"}
+    text = "\n".join(verdict.lines(human))
     assert all(part.descriptor.digest in text for part in lost)
     assert "image oci:upstream:reg.io/team/web:1.0" in text
-    for problem in verdict.document()["problems"]:
+    for problem in found["problems"]:
         assert problem["volume"] == 1
         assert problem["error"]
     with pytest.raises(ArchiveError, match="2 contents lost, 3 images incomplete"):
@@ -404,7 +411,7 @@ def test_the_whole_way_with_attachments(registry: str, tmp_path: Path) -> None:
     lock = place.lock()
     assert {a.tag: a.root.digest for a in lock.images[0].attachments} == {
         tag: signature.root.digest,
-        about: listing.root.digest,
+        "": sbom.root.digest,
     }
     place.build()
     streamed = place.stream("streamed")
@@ -412,7 +419,7 @@ def test_the_whole_way_with_attachments(registry: str, tmp_path: Path) -> None:
     assert set(assert_sound(place.store)) == {
         f"{registry}/near/multi:3.0",
         f"{registry}/near/multi:{tag}",
-        f"{registry}/near/multi:{about}",
+        f"{registry}/near/multi@{sbom.root.digest}",
     }
     pushed = place.push(f"docker://{registry}/far")
     assert len(pushed.receipt.images) == 1

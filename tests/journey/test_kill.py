@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import pytest
 
 from bundler.journey.access import Access
 from bundler.journey.ends import Ends
+from bundler.journey.files import write_new
 from bundler.oci.reference import Reference
 from bundler.registry.process import running
 from bundler.trust.keyfile import write_private_key
@@ -59,7 +61,7 @@ def built(near: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where everything was done once without harm: ``store``, ``out``, the lock, the keys."""
     folder = tmp_path_factory.mktemp("built")
     write_manifest(folder, "".join(f"  - {near}/{name}\n" for name in IMAGES))
-    (folder / "release.key").write_bytes(write_private_key(key("release"), KEY_PASSWORD))
+    write_new(folder / "release.key", write_private_key(key("release"), KEY_PASSWORD), mode=0o600)
     (folder / "release.pub").write_bytes(key("release").public.pem)
     finished(PULL, folder)
     finished(PACK, folder)
@@ -70,7 +72,7 @@ def built(near: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(built: Path, tmp_path: Path) -> Path:
     """The same with nothing done yet but the lock."""
     for name in ("bundle.yaml", "bundle.lock.json", "release.key", "release.pub"):
-        (tmp_path / name).write_bytes((built / name).read_bytes())
+        shutil.copy(built / name, tmp_path)
     return tmp_path
 
 

@@ -13,8 +13,9 @@ from bundler.graph import walk
 from bundler.journey import near
 from bundler.journey.access import Access, Surroundings
 from bundler.journey.copying import Orders, copy
+from bundler.journey.demand import Demand
 from bundler.journey.ends import Ends
-from bundler.journey.far import Demand, Pushed, Route, push
+from bundler.journey.far import Pushed, Route, push
 from bundler.journey.fitting import Instances, Wanted
 from bundler.oci.platform import Platform
 from bundler.store import Store
