@@ -175,7 +175,9 @@ def passwd(
     Example: bundler registry passwd /etc/bundler/htpasswd ann
     """
     from bundler.registry.access import remove_user, set_password
+    from bundler.registry.extra import require
 
+    require()
     console = console_of(ctx)
     if remove:
         remove_user(file, user)

@@ -65,6 +65,9 @@ def serve(
     ``places`` are bundles, for which ``demand`` tells whom to trust, and at most one store, which is made if it isn't
     there. Raises :class:`ConfigError` for what doesn't go together, and what verifying a bundle raises.
     """
+    from bundler.registry.extra import require
+
+    require()
     from bundler.registry.access import Access
     from bundler.registry.opening import opened
     from bundler.registry.operations.access_log import AccessLog

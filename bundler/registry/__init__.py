@@ -19,5 +19,5 @@
     serve.py          a server in this process
     process.py        the same in a process of its own, for as long as a ``with`` block lasts
 
-What it needs comes with the extra ``registry``; only what serves imports it.
+What it needs comes with the extra ``registry``; only what serves imports it, and extra.py says what is missing.
 """

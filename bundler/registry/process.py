@@ -94,11 +94,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _main(asked: Mapping[str, Any]) -> int:
     from bundler.registry.access import Access
+    from bundler.registry.extra import require
     from bundler.registry.opening import opened
     from bundler.registry.serve import Door, serve
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        require()
         access = Access.of_files(asked["htpasswd"], asked["rights"])
         cert, key = (None if asked[name] is None else Path(asked[name]) for name in ("tls_cert", "tls_key"))
         with opened(asked["directory"], read_only=asked["read_only"]) as (contents, writable):
