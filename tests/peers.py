@@ -38,8 +38,6 @@ needs = pytest.mark.peer
 """``@needs("skopeo", "docker-registry")``: the programs, found on PATH, that a test cannot do without."""
 
 REQUIRED = "BUNDLER_CI_PEERS"
-OPTIONAL = ("skopeo-current",)
-"""Peers that CI can't install everywhere: a test without them is skipped, never failed."""
 _LISTENING = re.compile(r"listening on [^ \"]*?:(\d+)")
 
 
@@ -64,7 +62,7 @@ def demand(*names: str, required: bool | None = None) -> None:
     required = rule == "1" if required is None else required
     for name in names if rule == "0" else missing(names):
         reason = f"needs the program {name}, which is not on PATH"
-        if required and name not in OPTIONAL:
+        if required:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 

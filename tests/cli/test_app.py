@@ -404,7 +404,7 @@ def test_an_interrupt_does_not_wait_for_a_silent_registry(tmp_path: Path, times:
                 time.sleep(0.1)
             began = time.monotonic()
             said = ended(started, timeout=20)
-    assert time.monotonic() - began < (1.5 if times == 2 else 10)
+    assert time.monotonic() - began < (5 if times == 2 else 15)
     assert said.code == 130
     assert said.err == "interrupted; run the same command again to go on\n"
 

@@ -222,8 +222,8 @@ def test_a_stalled_upload_does_not_keep_it(tmp_path: Path, sent: signal.Signals)
         with connection:
             began = time.monotonic()
             process.send_signal(sent)
-            assert process.wait(10) == 0
-            assert time.monotonic() - began < 4
+            assert process.wait(30) == 0
+            assert time.monotonic() - began < 20
     assert not list((tmp_path / "store" / ".bundler" / "tmp").iterdir())
 
 

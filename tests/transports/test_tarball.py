@@ -195,7 +195,7 @@ def test_hostile(tmp_path: Path, name: str) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert peak < 48 << 20
     assert str(tmp_path / "a.tar") in str(caught.value)
     assert "again" in caught.value.hint

@@ -35,15 +35,15 @@ class TestManifests:
     @pytest.mark.parametrize("length", [MANIFEST_CAP + 1, 1 << 40, (1 << 63) - 1], ids=["one more", "1 TiB", "2^63"])
     def test_too_long_is_said_before_it_comes(self, host: Host, length: int) -> None:
         began = time.monotonic()
-        said = talk(host.port, request("PUT", PUT, OCI, f"Content-Length: {length}"), quiet=5)
+        said = talk(host.port, request("PUT", PUT, OCI, f"Content-Length: {length}"), quiet=20)
         assert statuses(said) == [413]
         assert b"SIZE_INVALID" in said
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15
 
     @pytest.mark.parametrize("expected", [True, False], ids=["100-continue", "plain"])
     def test_nothing_of_it_is_asked_for(self, host: Host, expected: bool) -> None:
         more = ["Expect: 100-continue"] if expected else []
-        said = talk(host.port, request("PUT", PUT, OCI, f"Content-Length: {MANIFEST_CAP + 1}", *more), quiet=5)
+        said = talk(host.port, request("PUT", PUT, OCI, f"Content-Length: {MANIFEST_CAP + 1}", *more), quiet=20)
         assert statuses(said) == [413]
 
     def test_one_without_end_is_cut(self, host: Host) -> None:
@@ -163,11 +163,11 @@ class TestHeads:
     )
     def test_giant_addresses(self, host: Host, target: str) -> None:
         began = time.monotonic()
-        said = talk(host.port, request("GET", target, "Connection: close"), quiet=5)
+        said = talk(host.port, request("GET", target, "Connection: close"), quiet=20)
         assert len(statuses(said)) == 1
         assert statuses(said)[0] < 500
         assert len(said) < 400_000  # at most said again in the link to the next page
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 15
 
     def test_giant_credentials(self, host: Host) -> None:
         said = talk(

@@ -71,13 +71,13 @@ def test_guessing_keeps_nobody_out(tmp_path: Path) -> None:
         began = time.monotonic()
         assert host.ask("GET", "/v2/", auth=basic("bob", "right")).status == 200
         assert host.ask("GET", "/healthz").status == 200
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         # Who logs in for the first time may be asked to come again, and does: as clients do.
         while (answer := host.ask("GET", "/v2/", auth=basic("ann", "right"), seconds=60)).status != 200:
             assert answer.status == 429
             assert int(answer.headers["retry-after"]) > 0
-            assert time.monotonic() - began < 20
-        assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 60
+        assert time.monotonic() - began < 60
         for thread in threads:
             thread.join()
         assert set(got) == {401, 429}

@@ -11,9 +11,14 @@ import time
 
 _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
 
+FIRST_SECONDS = 10.0
+
 
 def talk(port: int, *pieces: bytes, quiet: float = 1.0, most: float = 15.0) -> bytes:
-    """What the server says to these bytes until it closes the connection, or says nothing for ``quiet`` seconds."""
+    """What the server says to these bytes until it closes the connection, or says nothing more for ``quiet`` seconds.
+
+    The first word has longer, as the machine may be busy.
+    """
     said = b""
     until = time.monotonic() + most
     with socket.create_connection(("127.0.0.1", port), timeout=most) as connection:
@@ -22,10 +27,11 @@ def talk(port: int, *pieces: bytes, quiet: float = 1.0, most: float = 15.0) -> b
                 connection.sendall(piece)
         except OSError:  # it has closed already, maybe with an answer before
             pass
-        connection.settimeout(quiet)
+        connection.settimeout(max(quiet, FIRST_SECONDS))
         try:
             while time.monotonic() < until and (more := connection.recv(65536)):
                 said += more
+                connection.settimeout(quiet)
         except OSError:
             pass
     return said

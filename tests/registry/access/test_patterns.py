@@ -73,7 +73,7 @@ def test_stars_within_components_are_those_of_a_shell(pattern: list[str], name: 
 
 def test_time_is_linear() -> None:
     matches = compile_patterns(["a*" * 100 + "b", "/".join(["**", "a"] * 50)])
-    start = time.perf_counter()
+    start = time.process_time()
     assert not matches("a" * 255)
     assert not matches("/".join("a" * 127) + "c")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 2
