@@ -21,8 +21,8 @@ from bundler.oci.digest import is_digest
 from bundler.oci.manifest import parse_manifest
 from bundler.oci.mediatype import SCHEMA1, is_index
 from bundler.oci.reference import Reference, parse_reference, split_transport
-from bundler.policy import Candidate, Place, anywhere, docker_place, judge, named_place, path_place
-from bundler.policy.places import PATHS
+from bundler.policy import Candidate, Place, docker_place, judge, named_place, path_place
+from bundler.policy.places import PATHS, storage_place
 
 if TYPE_CHECKING:
     from bundler.journey.ends import Ends
@@ -111,7 +111,7 @@ def place_of(ends: Ends, image: str) -> Place:
         return docker_place(parse_reference(name), transport)
     if transport == "docker-archive":
         return named_place(transport, _name(name))
-    return anywhere(transport, _name(name))
+    return storage_place(place, name, _name(name))
 
 
 def _name(name: str) -> Reference | None:

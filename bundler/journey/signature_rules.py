@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from bundler.content import Observer
 from bundler.errors import ConfigError, disk_error, quoted
 from bundler.journey.files import read_file
 from bundler.policy import Policy, RegistriesD, read_policy, read_registries_d
+from bundler.trust.clock import reckoned
 
 if TYPE_CHECKING:
     from bundler.journey.access import Surroundings
@@ -52,6 +54,10 @@ class KeyFiles:
         if not keys:
             raise ConfigError("there is no key to verify with")
         return gpg.verify(message, keys=keys).payload
+
+    def now(self) -> datetime:
+        """The system's clock, and no earlier than the day of this release."""
+        return reckoned(datetime.now(UTC))
 
 
 class SignatureRules:

@@ -66,7 +66,7 @@ def read_attachment(blob: bytes) -> Attachment:
     raw = blob.removeprefix(SIGSTORE)
     fields = Fields(loads(raw, what=what, cap=2 * CAP, error=SignatureError), what=what, error=SignatureError)
     payload = fields.text("payload") if "payload" in fields else ""
-    return Attachment(fields.text("mimeType"), _base64(payload, what), fields.text_map("annotations"))
+    return Attachment(fields.text("mimeType"), decoded(payload, what), fields.text_map("annotations"))
 
 
 def signature_of(attachment: Attachment) -> bytes:
@@ -75,10 +75,11 @@ def signature_of(attachment: Attachment) -> bytes:
         raise SignatureError(f"is no signature but {quoted(attachment.media_type)!r}")
     if SIGNATURE not in attachment.annotations:
         raise SignatureError(f"lacks the annotation {SIGNATURE}")
-    return _base64(attachment.annotations[SIGNATURE], SIGNATURE)
+    return decoded(attachment.annotations[SIGNATURE], SIGNATURE)
 
 
-def _base64(text: str, what: str) -> bytes:
+def decoded(text: str, what: str) -> bytes:
+    """Standard base64, with or without line breaks. Raises :class:`SignatureError`, which names ``what``."""
     try:
         return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):

@@ -12,34 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from bundler.errors import BundlerError, ConfigError, LimitError, PolicyError, SignatureError, TrustError, quoted
+from bundler.errors import ConfigError, LimitError, PolicyError, SignatureError, TrustError, quoted
 from bundler.oci import schema1
 from bundler.oci.digest import Digest
-from bundler.policy.blobs import is_attachment, is_simple, read_attachment, signature_of, simple_message
+from bundler.policy.blobs import is_attachment, is_simple, simple_message
 from bundler.policy.identities import Identity
+from bundler.policy.material import Keyring
 from bundler.policy.places import Place
 from bundler.policy.policy_json import Policy
-from bundler.policy.requirements import Accept, Material, Reject, Requirement, SignedBaseLayer, SignedBy
-from bundler.trust.images import cosign
-from bundler.trust.keys import read_public_key
+from bundler.policy.requirements import Accept, Reject, Requirement, SignedBaseLayer, SignedBy, SigstoreSigned
 from bundler.trust.simple_signing import parse_payload
 
 MAX_REASONS = 5
 """The most that a message tells."""
-
-
-class Keyring(Protocol):
-    """What judging needs of the world."""
-
-    def read(self, path: str) -> bytes:
-        """The content of a key file. Raises :class:`ConfigError` if it can't be read."""
-        ...
-
-    def opened(self, message: bytes, keys: Sequence[bytes]) -> bytes:
-        """What a GPG message says, if its one signature is good and made by one of ``keys``, else :class:`SignatureError`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,98 +46,122 @@ def judge(policy: Policy, image: Candidate, keyring: Keyring) -> None:
     """Return if the policy lets the image in. Raises :class:`PolicyError` that names image, scope and requirement."""
     scope, requirements = policy.requirements(image.place)  # step 1
     if not requirements:
-        raise _refused(policy, image, scope, "nothing is required, which accepts nothing")
+        raise _refused(policy, image, scope, _Missing("nothing is required, which accepts nothing", _ASK))
     for number, requirement in enumerate(requirements, 1):  # step 2
-        why = _missing(requirement, image, keyring)
-        if why:
-            which = f"requirement {number} of {len(requirements)}, {requirement.name}: {why}"
-            raise _refused(policy, image, scope, which)
+        missing = _missing(requirement, image, keyring)
+        if missing is not None:
+            which = f"requirement {number} of {len(requirements)}, {requirement.name}: "
+            raise _refused(policy, image, scope, _Missing(which + missing.why, missing.hint))
 
 
-def _missing(requirement: Requirement, image: Candidate, keyring: Keyring) -> str:
-    """Why an image does not fulfil a requirement; empty if it does."""
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Why an image does not fulfil a requirement, and what could be done."""
+
+    why: str
+    hint: str
+
+
+_ASK = "ask the image's publisher for a signature that fits, or whoever keeps the policy to change it"
+_MEND = "mend what the policy names, or let whoever keeps the policy name another"
+_NOT_IN = "ask whoever keeps the policy whether images from there may be let in"
+_UNKNOWN = "whoever keeps the policy has to put another requirement in its place"
+
+
+def _missing(requirement: Requirement, image: Candidate, keyring: Keyring) -> _Missing | None:
     if isinstance(requirement, Accept):
-        return ""
+        return None
     if isinstance(requirement, Reject):
-        return "no image from there is let in"
+        return _Missing("no image from there is let in", _NOT_IN)
     if isinstance(requirement, SignedBaseLayer):
-        return "is not implemented by anyone, so that nothing fulfils it"
+        return _Missing("is not implemented by anyone, so that nothing fulfils it", _UNKNOWN)
     if isinstance(requirement, SignedBy):
         if requirement.key_type != "GPGKeys":
-            return f"keys of the type {requirement.key_type} can't be verified with"
-        check, fits, kind = _gpg(requirement.keys, keyring), is_simple, "simple signature"
+            return _Missing(f"keys of the type {requirement.key_type} can't be verified with", _UNKNOWN)
+        check, kind = _gpg(requirement, keyring), _SIMPLE
     else:
-        if requirement.certificate:
-            return f"signatures under a certificate ({requirement.certificate}) can't be verified here"
-        if requirement.rekor is not None or requirement.keys is None:
-            return "entries of a Rekor log can't be verified here"
-        check, fits, kind = _sigstore(requirement.keys, keyring), is_attachment, "sigstore signature"
+        check, kind = _sigstore(requirement, keyring), _SIGSTORE
     blobs = image.signatures()
-    reasons = list(_reasons((blob for blob in blobs if fits(blob)), check, image, requirement.identity))  # step 3
+    fitting = (blob for blob in blobs if kind.fits(blob))
+    reasons = list(_reasons(fitting, check, image, requirement.identity))  # step 3
     if not reasons:
-        return f"it has no {kind}" + (f", only {len(blobs)} of another kind" if blobs else "")
-    if reasons[-1] == "":
-        return ""
-    told = "; ".join(reasons[:MAX_REASONS]) + ("; …" if len(reasons) > MAX_REASONS else "")
-    return told if len(reasons) == 1 else f"none of {len(reasons)} signatures is accepted: {told}"
+        told = f"it has no {kind.name}" + (f", only {len(blobs)} of another kind" if blobs else "")
+        return _Missing(told, kind.hint if image.place.transport == "docker" else _ASK)
+    if reasons[-1] is None:
+        return None
+    told = "; ".join(each.why for each in reasons[:MAX_REASONS] if each) + ("; …" if len(reasons) > MAX_REASONS else "")
+    hint = next((each.hint for each in reasons if each and each.hint != _ASK), _ASK)
+    return _Missing(told if len(reasons) == 1 else f"none of {len(reasons)} signatures is accepted: {told}", hint)
 
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of signatures; ``hint`` is for a registry that has none of an image."""
+
+    name: str
+    fits: Callable[[bytes], bool]
+    hint: str
+
+
+_SIMPLE = _Kind(
+    "simple signature",
+    is_simple,
+    "see that registries.d says in which lookaside store signatures of that registry are kept; "
+    "else ask the image's publisher to sign it",
+)
+_SIGSTORE = _Kind(
+    "sigstore signature",
+    is_attachment,
+    "see that registries.d says use-sigstore-attachments: true for that registry; else ask the image's publisher to sign it",
+)
 
 Check = Callable[[bytes], tuple[Digest, str]]
 """The digest and the name that a stored signature vouches for, if it holds."""
 
 
-def _reasons(blobs: Iterator[bytes], check: Check, image: Candidate, identity: Identity) -> Iterator[str]:
-    """Why each signature is not accepted, up to the first that is, for which the reason is empty."""
+def _reasons(blobs: Iterator[bytes], check: Check, image: Candidate, identity: Identity) -> Iterator[_Missing | None]:
+    """Why each signature is not accepted, up to the first that is."""
     for blob in blobs:
         try:
             digest, name = check(blob)
             manifest = schema1.digest(image.manifest())
-        except (SignatureError, TrustError, ConfigError, LimitError) as problem:
-            yield quoted(str(problem), 500)
+        except (SignatureError, TrustError, LimitError) as problem:
+            yield _Missing(quoted(str(problem), 500), _ASK)
+            continue
+        except ConfigError as problem:
+            yield _Missing(quoted(str(problem), 500), problem.hint or _MEND)
             continue
         if digest != manifest:
-            yield f"the signature is about {digest}, not {manifest}"
+            yield _Missing(f"the signature is about {digest}, not {manifest}", _ASK)
         elif not identity.accepts(image.place.reference, name):
-            yield f"the signature is for {quoted(name)!r}, which is not accepted as the name of this image"
+            yield _Missing(
+                f"the signature is for {quoted(name)!r}, which is not accepted as the name of this image", _ASK
+            )
         else:
-            yield ""
+            yield None
             return
 
 
-def _gpg(keys: Material, keyring: Keyring) -> Check:
+def _gpg(requirement: SignedBy, keyring: Keyring) -> Check:
     def check(blob: bytes) -> tuple[Digest, str]:
-        payload = parse_payload(keyring.opened(simple_message(blob), _contents(keys, keyring)))
+        keys = [raw for _, raw in requirement.keys.read(keyring)]
+        payload = parse_payload(keyring.opened(simple_message(blob), keys))
         return payload.digest, payload.reference
 
     return check
 
 
-def _sigstore(keys: Material, keyring: Keyring) -> Check:
+def _sigstore(requirement: SigstoreSigned, keyring: Keyring) -> Check:
     def check(blob: bytes) -> tuple[Digest, str]:
-        # Every key is read before any is used: one that is broken must be mended, and not only when it is needed.
-        trusted = [read_public_key(raw, what=f"key {n}") for n, raw in enumerate(_contents(keys, keyring), 1)]
-        attachment = read_attachment(blob)
-        signature = signature_of(attachment)
-        problem: BundlerError = SignatureError("there is no key to verify with")
-        for key in trusted:
-            try:
-                key.verify(attachment.payload, signature)
-            except SignatureError as found:
-                problem = found
-            else:
-                claim = cosign.parse_payload(attachment.payload)
-                return claim.digest, claim.reference
-        raise problem
+        from bundler.policy.sigstore import verified
+
+        return verified(requirement, keyring, blob)
 
     return check
 
 
-def _contents(keys: Material, keyring: Keyring) -> list[bytes]:
-    return [*keys.contents, *(keyring.read(path) for path in keys.paths)]
-
-
-def _refused(policy: Policy, image: Candidate, scope: str, why: str) -> PolicyError:
+def _refused(policy: Policy, image: Candidate, scope: str, missing: _Missing) -> PolicyError:
     return PolicyError(
-        f"{quoted(image.name, 500)} ({image.digest}): refused by {quoted(policy.source)}, {scope}: {why}",
-        hint="ask the image's publisher for a signature that fits, or whoever keeps the policy to change it",
+        f"{quoted(image.name, 500)} ({image.digest}): refused by {quoted(policy.source)}, {scope}: {missing.why}",
+        hint=missing.hint,
     )

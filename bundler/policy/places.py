@@ -3,32 +3,46 @@
 docker              the name with its tag or digest, the repository, its parents, the host, then ``*.domain`` wildcards
 docker-daemon       the same; an image known by its ID alone has none
 dir, oci, …         the resolved path, then every directory above it but ``/``
+containers-storage  the storage with the name, its parents and the host, then ``[driver@root]`` and ``[root]``
 docker-archive      none: only ``""`` and ``default`` speak of it
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bundler.oci.digest import is_digest
 from bundler.oci.reference import Reference
 
 PATHS = ("dir", "oci", "oci-archive", "bundle")
 """Transports whose scopes are paths."""
+_PATHS = (*PATHS, "sif")
+_UNSCOPED = ("docker-archive", "tarball")
+_ATOMIC = re.compile(r"[^/]*(?:/[^:/]*(?:/[^:/]*(?::[^:/]*)?)?)?")
+_STORAGE = re.compile(r"\[(?:[^@\]]+@/[^\]]*|/[^@\]]*)\](?P<image>.*)", re.DOTALL)
+_SPECIFIED = re.compile(r"\[(?P<driver>[^@\]]+)@(?P<root>/[^@+:\]]*)(?:[+:][^\]]*)?\]")
+_DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128})")
+_ID = re.compile(r"[0-9a-f]{64}")
+_MAYBE_ID = re.compile(r"[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """``scopes`` from the most specific down, without ``""``. ``reference`` is what the image's identity is compared with.
 
-    ``knows_scopes`` is false where scopes exist and it can't be told which of them speak of the image.
+    ``unknown`` matches scopes of which it can't be told whether they speak of the image.
     """
 
     transport: str
     scopes: tuple[str, ...] = ()
     reference: Reference | None = None
-    knows_scopes: bool = True
+    unknown: str = ""
+
+    def doubtful(self, scopes: Iterable[str]) -> str | None:
+        """The first of a policy's scopes of which it can't be told."""
+        return next((each for each in scopes if self.unknown and re.fullmatch(self.unknown, each, re.DOTALL)), None)
 
 
 def docker_place(reference: Reference, transport: str = "docker") -> Place:
@@ -53,7 +67,27 @@ def path_place(transport: str, path: str) -> Place:
 
 def anywhere(transport: str, reference: Reference | None = None) -> Place:
     """A place that has scopes which are not known here."""
-    return Place(transport, (), reference, knows_scopes=False)
+    return Place(transport, (), reference, unknown=".+")
+
+
+def storage_place(storage: str, name: str, reference: Reference | None) -> Place:
+    """The place of an image in a ``[driver@root]``, under the name as it was given and the ``reference`` that it stands for.
+
+    Which storage is meant by less, and which image by the beginning of an ID, only the storage's own programs know.
+    """
+    found, image_id = _SPECIFIED.fullmatch(storage), name.removeprefix("@")
+    if found is None or (_MAYBE_ID.fullmatch(image_id) and not _ID.fullmatch(image_id)):
+        return anywhere("containers-storage", reference)
+    root = posixpath.normpath(found["root"])
+    both, alone = f"[{found['driver']}@{root}]", f"[{root}]"
+    if _ID.fullmatch(image_id):
+        return Place("containers-storage", (f"{both}@{image_id}", both, alone))
+    if reference is None:
+        return anywhere("containers-storage")
+    names = [str(reference)] if reference.digest and reference.tag else []
+    names += reference_scopes(reference.at(tag=reference.tag) if reference.tag else reference)
+    scopes = [f"{both}{each}" for each in names if not each.startswith("*.")]
+    return Place("containers-storage", (*scopes, both, alone), reference, unknown=r".*@[0-9a-f]{64}")
 
 
 def reference_scopes(reference: Reference) -> tuple[str, ...]:
@@ -76,17 +110,36 @@ def scope_fault(transport: str, scope: str) -> str:
         return ""
     if not scope.isprintable():
         return "holds characters that no name has"
-    if transport in PATHS:
-        if not scope.startswith("/"):
-            return "must be an absolute path"
-        if scope == "/":
-            return 'must be "", which means every path'
-        plain = posixpath.normpath(scope)
-        return "" if plain == scope and not scope.startswith("//") else "must be a path in its plainest form"
-    if transport in ("docker-archive", "tarball"):
+    if transport in _PATHS:
+        return _path_fault(scope)
+    if transport in _UNSCOPED:
         return 'is of a transport that has no scope but ""'
-    if transport == "docker-daemon" and is_digest(scope):
+    if transport == "docker-daemon" and _DIGEST.fullmatch(scope):
         return "is an image's ID, which can't be a scope"
-    if transport == "containers-storage" and not scope.startswith("["):
-        return "must start with the storage in brackets"
+    if transport == "containers-storage":
+        return _storage_fault(scope)
+    if transport == "atomic" and not _ATOMIC.fullmatch(scope):
+        return "must be a HOST[:PORT][/NAMESPACE[/STREAM[:TAG]]]"
     return ""
+
+
+def _path_fault(scope: str) -> str:
+    if not scope.startswith("/"):
+        return "must be an absolute path"
+    if scope == "/":
+        return 'must be "", which means every path'
+    plain = posixpath.normpath(scope)
+    return "" if plain == scope and not scope.startswith("//") else "must be a path in its plainest form"
+
+
+def _storage_fault(scope: str) -> str:
+    found = _STORAGE.fullmatch(scope)
+    if found is None:
+        return "must start with the storage in brackets, [DRIVER@ROOT] or [ROOT], ROOT an absolute path"
+    _, *ids = found["image"].split("@")
+    match ids:
+        case [] | [_] if all(_ID.fullmatch(each) or _DIGEST.fullmatch(each) for each in ids):
+            return ""
+        case [digest, image] if _DIGEST.fullmatch(digest) and _ID.fullmatch(image):
+            return ""
+    return "must be followed, after an @, by a digest or by an image's ID in full"

@@ -22,6 +22,10 @@ from bundler.policy.requirements import Accept, Requirement, read_requirement
 CAP = 4 << 20
 MAX_REQUIREMENTS = 1000
 _HINT = "see containers-policy.json(5)"
+_FULL_NAME = (
+    "name the image in full, containers-storage:[DRIVER@ROOT]HOST/NAME:TAG as `podman info` tells driver and root; "
+    'or say in the policy by the scope "" what holds for all of them'
+)
 
 Requirements = tuple[Requirement, ...]
 
@@ -40,10 +44,12 @@ class Policy:
         Raises :class:`PolicyError` where that depends on what is not known here.
         """
         scopes = self.transports.get(place.transport, {})
-        if not place.knows_scopes and any(scopes):
+        doubtful = place.doubtful(scopes)
+        if doubtful is not None:
             raise PolicyError(
-                f"{self.source}: has scopes of {place.transport}, and it can't be told which of them speaks of this image",
-                hint=f'say in the policy by the scope "" what holds for all of {place.transport}',
+                f"{self.source}, transports.{place.transport}[{quoted(doubtful, 500)!r}]: "
+                "it can't be told whether this scope speaks of the image",
+                hint=_FULL_NAME,
             )
         for scope in (*place.scopes, ""):
             if scope in scopes:

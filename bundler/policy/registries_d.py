@@ -6,7 +6,7 @@
 
 Each setting is looked up by itself, from the most specific namespace that has it to ``default-docker``. ``sigstore`` and
 ``sigstore-staging`` are the older names of ``lookaside`` and ``lookaside-staging``. What newer programs may add is passed
-over, as these files are theirs too.
+over, as these files are theirs too; but not what differs from a known name by case alone, which some programs obey.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 
 from bundler.errors import ConfigError, quoted
 from bundler.oci.reference import Reference
+from bundler.oci.strict_json import spellings
 from bundler.policy.places import docker_place
 from bundler.selection.yaml_load import load_yaml
 from bundler.selection.yaml_tree import Value
 
 _NOTHING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*|---[ \t]*|)(?:\r?\n|\Z))*")
+_TOP = spellings("default-docker", "docker")
+_SPACE = spellings("lookaside", "lookaside-staging", "sigstore", "sigstore-staging", "use-sigstore-attachments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def read_registries_d(files: Iterable[tuple[str, bytes]]) -> RegistriesD:
         top = load_yaml(raw, name)
         if top.kind == "nothing":
             continue
-        members = top.entries()
+        members = _spelled(top, _TOP)
         said = members.get("default-docker")
         if said is not None and said.kind != "nothing":
             _once(origin, "default-docker", said, name)
@@ -85,6 +88,17 @@ def read_registries_d(files: Iterable[tuple[str, bytes]]) -> RegistriesD:
                 _once(origin, f"docker: {space}", value, name)
                 docker[space] = _namespace(value)
     return RegistriesD(default or Namespace(), docker)
+
+
+def _spelled(value: Value, names: Mapping[str, str]) -> Mapping[str, Value]:
+    members = value.entries()
+    for key, member in members.items():
+        name = names.get(key.casefold(), key)
+        if name != key:
+            raise ConfigError(
+                f"{member.where}: {quoted(key)} must be spelled {name}", hint="see containers-registries.d(5)"
+            )
+    return members
 
 
 def _once(origin: dict[str, str], what: str, value: Value, name: str) -> None:
@@ -98,7 +112,7 @@ def _once(origin: dict[str, str], what: str, value: Value, name: str) -> None:
 def _namespace(value: Value) -> Namespace:
     if value.kind == "nothing":
         return Namespace()
-    members = value.entries()
+    members = _spelled(value, _SPACE)
     said = members.get("use-sigstore-attachments")
     return Namespace(
         _text(members, "lookaside") or _text(members, "sigstore"),

@@ -12,7 +12,7 @@ import base64
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,7 @@ def documents(work: Path) -> Mapping[str, Mapping[str, bytes]]:
         **_of_a_bundle(work, ecdsa, ed25519),
         **_of_images(ecdsa),
         **_of_a_site(work, ecdsa),
+        **_of_signers(),
         "public-key": _public_keys(ecdsa, ed25519),
         "private-key": {
             "cosign": write_private_key(ecdsa, b"a word"),
@@ -210,8 +211,10 @@ def _of_a_bundle(work: Path, *keys: PrivateKey) -> Mapping[str, Mapping[str, byt
 def _of_images(key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]:
     from bundler.oci.digest import digest_of
     from bundler.trust.dsse import pae
+    from bundler.trust.images.annotated import BUNDLE
     from bundler.trust.sigstore_bundle import sigstore_bundle
     from bundler.trust.simple_signing import Payload
+    from tests.trust.images.fulcio import Fulcio
     from tests.workshop import MULTI
 
     digest = digest_of(b"an image")
@@ -245,6 +248,7 @@ def _of_images(key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]:
         "attestation": {"provenance": statement},
         "image-envelope": {"provenance": _json(envelope)},
         "sigstore-bundle": {"message": bundle, "envelope": _json(attested)},
+        "annotated-entry": {"image": Fulcio(NOW).annotated(b"payload", "me@site")[BUNDLE].encode()},
         "stored-signature": {
             "cosign": b"\0sigstore-json\n"
             + _json(
@@ -302,6 +306,23 @@ def _of_a_site(work: Path, key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]
                                 }
                             ],
                             "a.example": [{"type": "sigstoreSigned", "keyPath": "/etc/k.pub"}],
+                            "b.example": [
+                                {
+                                    "type": "sigstoreSigned",
+                                    "fulcio": {
+                                        "caPath": "/ca",
+                                        "oidcIssuer": "https://i.example",
+                                        "subjectEmail": "a@b",
+                                    },
+                                    "rekorPublicKeyDatas": ["YQ==", "Yg=="],
+                                }
+                            ],
+                            "c.example": [
+                                {
+                                    "type": "sigstoreSigned",
+                                    "pki": {"caRootsData": "YQ==", "caIntermediatesPath": "/i", "subjectHostname": "b"},
+                                }
+                            ],
                         },
                         "dir": {"": [{"type": "insecureAcceptAnything"}]},
                     },
@@ -311,5 +332,24 @@ def _of_a_site(work: Path, key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]
         "registries-d": {
             "two": b"default-docker: {lookaside-staging: 'file:///var/lib/s'}\ndocker:\n"
             b"  a.example/b: {lookaside: 'https://s.example', use-sigstore-attachments: true}\n"
+        },
+    }
+
+
+def _of_signers() -> Mapping[str, Mapping[str, bytes]]:
+    from tests.policy.authorities import ISSUER, V1, Authority, Log, key, public, sign
+
+    root = Authority.root("seed")
+    log, signer = Log("seed"), root.issue("me@site.example", at=NOW, life=timedelta(days=3650))
+    plain = root.issue("site.example", "me@site.example", at=NOW, issuers={V1: ISSUER.encode()}, common_name="site")
+    return {
+        "signer-key": {kind: public(key("seed", kind)) for kind in ("p256", "p384", "ed25519", "rsa2048", "rsa3072")},
+        "log-entry": {
+            "certificate": log.entry(b"payload", sign(signer.key, b"payload"), signer.pem, at=NOW).encode(),
+            "key": log.entry(b"payload", sign(signer.key, b"payload"), public(signer.key), at=NOW).encode(),
+        },
+        "certificate": {
+            "fulcio": signer.certificate.public_bytes(Encoding.DER),
+            "pki": plain.certificate.public_bytes(Encoding.DER),
         },
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from bundler.errors import BundlerError, ConfigError
 
 CORPUS = Path(__file__).with_name("corpus")
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class AskedError(BundlerError):
@@ -82,6 +84,34 @@ def _json(raw: bytes, module: ModuleType) -> None:
         fields.done()
 
 
+class _AnyLog:
+    """A log whose every signature holds, so that what it signed is read."""
+
+    spki = b""
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        """Say nothing against it."""
+
+
+def _certificate(raw: bytes, module: ModuleType) -> None:
+    """A certificate (DER) in all that is asked of one; it is also the authority that is trusted."""
+    from bundler.trust.pem import write_block
+
+    pem = write_block("CERTIFICATE", raw)
+    certified = module.read_certified(pem, pem)
+    trusted = module.Authorities(module.read_authorities(pem, what="authority"))
+    for ask in (
+        lambda: certified.check_fulcio("https://login.site.example", "me@site.example"),
+        lambda: certified.check_email("me@site.example"),
+        lambda: certified.key(trusted, AT, hostname="site.example"),
+    ):
+        try:
+            ask()
+        except BundlerError as problem:
+            _check_message(problem)
+    certified.key(trusted, AT)
+
+
 TARGETS: dict[str, Target] = {
     "strict-json": Target("bundler.oci.strict_json", _json),
     "manifest": Target(
@@ -108,6 +138,9 @@ TARGETS: dict[str, Target] = {
     "cosign-payload": Target("bundler.trust.images.cosign", lambda raw, m: m.parse_payload(raw)),
     "image-envelope": Target("bundler.trust.images.envelope", lambda raw, m: m.read_envelope(raw)),
     "sigstore-bundle": Target("bundler.trust.images.envelope", lambda raw, m: m.read_bundle(raw)),
+    "annotated-entry": Target(
+        "bundler.trust.images.annotated", lambda raw, m: m.log_entry(raw.decode("utf-8", "replace")), needs="sigstore"
+    ),
     "attestation": Target(
         "bundler.trust.images.attestation", lambda raw, m: m.parse_statement("application/vnd.in-toto+json", raw)
     ),
@@ -116,6 +149,9 @@ TARGETS: dict[str, Target] = {
     "trust-yaml": Target("bundler.trust.policy", lambda raw, m: m.parse_policy(raw, "trust.yaml", _no_file)),
     "policy-json": Target("bundler.policy.policy_json", lambda raw, m: m.read_policy(raw)),
     "registries-d": Target("bundler.policy.registries_d", lambda raw, m: m.read_registries_d([("a.yaml", raw)])),
+    "signer-key": Target("bundler.policy.signer_keys", lambda raw, m: m.read_signer_key(raw, what="key")),
+    "log-entry": Target("bundler.policy.rekor", lambda raw, m: m.read_entry(raw, [_AnyLog()])),
+    "certificate": Target("bundler.policy.certificates", _certificate),
     "stored-signature": Target("bundler.policy.blobs", lambda raw, m: m.read_attachment(raw)),
     "bundle-yaml": Target("bundler.selection", lambda raw, m: m.read_wishes(raw, "bundle.yaml")),
     "lock": Target("bundler.selection.lock", lambda raw, m: m.read_lock(raw, "bundle.lock.json")),

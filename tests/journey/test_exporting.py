@@ -20,6 +20,7 @@ from bundler.errors import (
     DigestError,
     LimitError,
     ProtocolError,
+    PushError,
     SignatureError,
     UnsupportedError,
 )
@@ -159,6 +160,14 @@ def test_what_does_not_go_together(signing: dict[str, object], to: str, said: st
         open_image_signers(ImageSigning(**signing), to, lambda: b"")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("option", ["lookaside", "policy"])
+def test_a_directory_that_is_a_file(tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").touch()
+    signing = ImageSigning(gpg_key="A", **{"lookaside": tmp_path / "d", option: tmp_path / "file"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="file: is no directory"):
+        open_image_signers(signing, "docker://r.site", lambda: b"")
+
+
 def test_nobody_signs_unless_asked(built: Workshop, host: str) -> None:
     def unasked() -> bytes:
         raise AssertionError("a password was asked for")
@@ -264,6 +273,28 @@ def _put_signatures(host: str, signatures: list[tuple[object, bytes]]) -> None:
     there.tag(sig_of(WEB.root.digest), made.root)
 
 
+def test_whoever_signs_during_a_push_keeps_the_signature(
+    built: Workshop, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry knows no `only if it is still so`: the push ends before a tag moves, and goes on with both signatures."""
+    theirs, payload = cosign_signature(WEB.root.digest, "elsewhere/web:1", key("theirs"))
+
+    def meanwhile(*_: object) -> None:
+        _put_signatures(host, [(theirs, payload)])
+
+    monkeypatch.setattr("bundler.journey.far.check_framing", meanwhile)
+    with pytest.raises(PushError, match=r"team/web:sha256-.*\.sig: somebody else has signed this image"):
+        sent(built, host, by_cosign())
+    assert tags(host, "site/team/web") == [sig_of(WEB.root.digest)]
+    assert tags(host, "site/team/api") == []
+    sent(built, host, by_cosign())
+    there = repository(host, "site/team/web")
+    root = there.resolve(sig_of(WEB.root.digest))
+    layers = parse_manifest(read(there, root), root.media_type, what="sig").layers
+    assert [each.annotations for each in layers][:1] == [theirs.annotations]
+    assert len(layers) == 2
+
+
 def test_an_index_in_place_of_signatures(built: Workshop, host: str) -> None:
     load(repository(host, "site/team/web"), {sig_of(WEB.root.digest): MULTI})
     with pytest.raises(ProtocolError, match="where an image with signatures is expected"):
@@ -345,6 +376,36 @@ def test_signatures_of_others_stay_and_prove_nothing(built: Workshop, host: str,
     sent(built, host, by_gpg(ann, tmp_path / "lookaside"), patterns=("*web*",))
     assert [(folder / f"signature-{n}").read_bytes() for n in (1, 2)] == list(theirs)
     assert parse_payload(gpg.verify((folder / "signature-3").read_bytes()).payload).digest == WEB.root.digest
+
+
+@needs("gpg")
+def test_whoever_signs_beside_the_registry_during_a_push_keeps_the_signature(
+    built: Workshop, host: str, ann: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lookaside" / f"site/team/web@{WEB.root.digest.replace(':', '=')}"
+
+    def meanwhile(*_: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "signature-1").write_bytes(b"\x90 of another")
+
+    monkeypatch.setattr("bundler.journey.far.check_framing", meanwhile)
+    sent(built, host, by_gpg(ann, tmp_path / "lookaside"), patterns=("*web*",))
+    assert (folder / "signature-1").read_bytes() == b"\x90 of another"
+    assert parse_payload(gpg.verify((folder / "signature-2").read_bytes()).payload).digest == WEB.root.digest
+    assert len(list(folder.iterdir())) == 2
+
+
+@needs("gpg")
+def test_one_signature_more_than_anybody_reads(built: Workshop, host: str, ann: str, tmp_path: Path) -> None:
+    """It would make all of them unreadable, for everybody."""
+    folder = tmp_path / "lookaside" / f"site/team/web@{WEB.root.digest.replace(':', '=')}"
+    folder.mkdir(parents=True)
+    for number in range(1, 129):
+        (folder / f"signature-{number}").write_bytes(b"\x90 of another")
+    with pytest.raises(LimitError, match="nobody reads more than 128"):
+        sent(built, host, by_gpg(ann, tmp_path / "lookaside"), patterns=("*web*",))
+    assert len(list(folder.iterdir())) == 128
+    assert tags(host, "site/team/web") == []
 
 
 @needs("gpg")

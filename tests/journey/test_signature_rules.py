@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from bundler.journey.access import Surroundings
 from bundler.journey.signature_rules import KeyFiles, SignatureRules, load_policy, load_registries_d
 from bundler.oci.reference import parse_reference
 from bundler.transports.docker.settings import Settings
+from bundler.trust.clock import BUILD
 
 REJECT = '{"default": [{"type": "reject"}]}'
 APP = parse_reference("r.example/app:1")
@@ -108,3 +111,18 @@ def test_key_files_are_read_once(tmp_path: Path) -> None:
         keys.read(str(tmp_path / "gone"))
     with pytest.raises(ConfigError, match="no key"):
         keys.opened(b"\xa3", [])
+
+
+def test_a_clock_that_was_set_back_makes_no_certificate_valid_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for clock, known in (
+        (datetime(1970, 1, 1, tzinfo=UTC), BUILD),
+        (BUILD.replace(year=2099), BUILD.replace(year=2099)),
+    ):
+
+        class Stopped(datetime):
+            @classmethod
+            def now(cls, tz: Any = None, clock: datetime = clock) -> Any:
+                return clock.astimezone(tz)
+
+        monkeypatch.setattr(signature_rules, "datetime", Stopped)
+        assert KeyFiles().now() == known

@@ -118,3 +118,10 @@ def test_a_name_is_never_completed_after_its_prefix_was_replaced(prefix: str, si
 def test_what_is_no_identity(members: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="signedIdentity"):
         identity(**members)
+
+
+def test_a_long_prefix_with_a_mistake_is_refused_at_once() -> None:
+    """A name of 200 letters, read by a careless expression, takes longer than there is time."""
+    with pytest.raises(ConfigError, match="prefix"):
+        identity(type="remapIdentity", prefix="r.example/" + "a" * 200 + "!", signedPrefix="s.example")
+    assert identity(type="remapIdentity", prefix="r.example/a--b/c__d.e-f", signedPrefix="s.example")

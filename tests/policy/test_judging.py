@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -58,6 +59,9 @@ class Ring:
         if who not in keys:
             raise TrustError("GPG signature: made by another key")
         return payload
+
+    def now(self) -> datetime:
+        raise AssertionError
 
 
 def signed_by(*paths: str, **identity: str) -> dict[str, Any]:
@@ -195,19 +199,32 @@ def test_step_3_the_signature_is_of_the_bytes_and_not_of_their_meaning() -> None
     [
         (sigstore("/other", "/pair"), ""),
         (sigstore("/other"), "is not one of key"),
-        (sigstore("/pair", "/junk"), "key 2"),
-        ({"type": "sigstoreSigned", "keyPath": "/pair", "rekorPublicKeyPath": "/pair"}, "Rekor"),
-        ({"type": "sigstoreSigned", "pki": {"caRootsPath": "/pair", "subjectEmail": "a@b"}}, "pki"),
-        (
-            {
-                "type": "sigstoreSigned",
-                "fulcio": {"caPath": "/pair", "oidcIssuer": "x", "subjectEmail": "a@b"},
-                "rekorPublicKeyPath": "/pair",
-            },
-            "fulcio",
-        ),
+        (sigstore("/pair", "/junk"), "key /junk: holds no PEM block"),
+        ({**sigstore("/pair"), "rekorPublicKeyPath": "/junk"}, "Rekor key /junk: holds no PEM block"),
+        ({**sigstore("/pair"), "rekorPublicKeyPath": "/gone"}, "/gone does not exist"),
     ],
 )
-def test_step_3_what_cant_be_verified_is_refused(rule: dict[str, Any], said: str) -> None:
+def test_step_3_every_key_that_is_named_must_be_one(rule: dict[str, Any], said: str) -> None:
     found = decide([rule], attached())
     assert (said in found) if said else (found == "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "blobs", "place", "hint"),
+    [
+        (sigstore("/pair"), [], docker_place(parse_reference(NAME)), "use-sigstore-attachments: true"),
+        (signed_by("/ann"), [], docker_place(parse_reference(NAME)), "lookaside"),
+        (signed_by("/ann"), [], path_place("dir", "/a"), "publisher"),
+        (sigstore("/gone"), [attached()], path_place("dir", "/a"), "mend what the policy names"),
+        (sigstore("/junk"), [attached(), SIGSTORE], path_place("dir", "/a"), "a file of its own"),
+        (sigstore("/pair"), [attached(OTHER)], path_place("dir", "/a"), "publisher"),
+        ({"type": "reject"}, [], path_place("dir", "/a"), "whoever keeps the policy"),
+        (BASE, [], path_place("dir", "/a"), "another requirement"),
+    ],
+)
+def test_a_refusal_says_what_to_do_next(rule: dict[str, Any], blobs: list[bytes], place: Any, hint: str) -> None:
+    cleaned = {member: value for member, value in rule.items() if value is not None}
+    policy = read_policy(json.dumps({"default": [cleaned]}).encode())
+    with pytest.raises(PolicyError) as refused:
+        judge(policy, Candidate(NAME, DIGEST, place, lambda: MANIFEST, lambda: blobs), Ring())
+    assert hint in refused.value.hint

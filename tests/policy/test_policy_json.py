@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 from bundler.errors import BundlerError, ConfigError, LimitError, PolicyError
 from bundler.oci.reference import parse_reference
 from bundler.policy import anywhere, docker_place, named_place, path_place, read_policy
-from bundler.policy.requirements import Accept, Material, Reject, SignedBaseLayer, SignedBy, SigstoreSigned
+from bundler.policy.material import Material
+from bundler.policy.requirements import Accept, Fulcio, Pki, Reject, SignedBaseLayer, SignedBy, SigstoreSigned
 
 ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
 KEY = base64.b64encode(b"a key").decode()
 SIGNED = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/k.gpg"}
 SIGSTORE = {"type": "sigstoreSigned", "keyPath": "/k.pub"}
+CERTIFIED = Fulcio(Material(paths=("/ca",)), "https://issuer.example", "a@b.example")
 FULCIO = {"caPath": "/ca", "oidcIssuer": "https://issuer.example", "subjectEmail": "a@b.example"}
 PKI = {"caRootsPath": "/ca", "subjectHostname": "b.example"}
 
@@ -53,13 +56,36 @@ def policy(document: Any) -> Any:
         ),
         (
             {"type": "sigstoreSigned", "fulcio": FULCIO, "rekorPublicKeyData": KEY},
-            SigstoreSigned(None, Material(contents=(b"a key",)), "fulcio"),
+            SigstoreSigned(CERTIFIED, Material(contents=(b"a key",))),
         ),
-        ({"type": "sigstoreSigned", "pki": PKI}, SigstoreSigned(None, None, "pki")),
+        (
+            {
+                "type": "sigstoreSigned",
+                "fulcio": {**FULCIO, "caPath": None, "caData": KEY},
+                "rekorPublicKeyPaths": ["/a", "/b"],
+            },
+            SigstoreSigned(replace(CERTIFIED, ca=Material(contents=(b"a key",))), Material(paths=("/a", "/b"))),
+        ),
+        (
+            {**SIGSTORE, "rekorPublicKeyDatas": [KEY, KEY]},
+            SigstoreSigned(Material(paths=("/k.pub",)), Material(contents=(b"a key", b"a key"))),
+        ),
+        ({"type": "sigstoreSigned", "pki": PKI}, SigstoreSigned(Pki(Material(paths=("/ca",)), hostname="b.example"))),
+        (
+            {
+                "type": "sigstoreSigned",
+                "pki": {"caRootsData": KEY, "caIntermediatesPath": "/i", "subjectEmail": "a@b", "subjectHostname": "b"},
+            },
+            SigstoreSigned(Pki(Material(contents=(b"a key",)), Material(paths=("/i",)), "a@b", "b")),
+        ),
     ],
 )
 def test_requirements(rule: dict[str, Any], read: Any) -> None:
-    assert policy({"default": [rule]}).default == (read,)
+    assert policy({"default": [_without_none(rule)]}).default == (read,)
+
+
+def _without_none(rule: Any) -> Any:
+    return {k: _without_none(v) for k, v in rule.items() if v is not None} if isinstance(rule, dict) else rule
 
 
 def test_a_base_layer_has_an_identity() -> None:
@@ -129,6 +155,24 @@ def test_a_base_layer_has_an_identity() -> None:
         {"default": [{"type": "sigstoreSigned", "fulcio": {**FULCIO, "x": 1}, "rekorPublicKeyPath": "/r"}]},
         {"default": [{"type": "sigstoreSigned", "pki": PKI, "rekorPublicKeyPath": "/r"}]},
         {"default": [{"type": "sigstoreSigned", "pki": {"caRootsPath": "/ca"}}]},
+        {"default": [{"type": "sigstoreSigned", "pki": {**PKI, "caRootsData": KEY}}]},
+        {
+            "default": [
+                {"type": "sigstoreSigned", "pki": {**PKI, "caIntermediatesPath": "/i", "caIntermediatesData": KEY}}
+            ]
+        },
+        {"default": [{"type": "sigstoreSigned", "pki": {**PKI, "subjectEmail": ""}}]},
+        {"default": [{"type": "sigstoreSigned", "pki": {**PKI, "oidcIssuer": "x"}}]},
+        {"default": [{"type": "sigstoreSigned", "pki": PKI, "fulcio": FULCIO, "rekorPublicKeyPath": "/r"}]},
+        {"default": [{"type": "sigstoreSigned", "fulcio": {**FULCIO, "caData": "!"}, "rekorPublicKeyPath": "/r"}]},
+        {
+            "default": [
+                {"type": "sigstoreSigned", "fulcio": {**FULCIO, "subjectEmail": ["a@b"]}, "rekorPublicKeyPath": "/r"}
+            ]
+        },
+        {"default": [{"type": "sigstoreSigned", "rekorPublicKeyPath": "/r"}]},
+        {"default": [{**SIGSTORE, "rekorPublicKeyPaths": []}]},
+        {"default": [{**SIGSTORE, "rekorPublicKeyDatas": [KEY, ""]}]},
         {"default": [{"type": "sigstoreSigned", "pki": {"subjectEmail": "a@b.example"}}]},
     ],
     ids=lambda document: json.dumps(document)[:90],
@@ -208,8 +252,9 @@ def test_the_most_specific_scope_decides(place: Any, scope: str, count: int) -> 
 
 
 def test_scopes_that_cant_be_told_are_refused() -> None:
-    with pytest.raises(PolicyError, match="can't be told"):
+    with pytest.raises(PolicyError, match=r"containers-storage\['\[vfs@/x\]'\]: it can't be told") as refused:
         policy(SCOPED).requirements(anywhere("containers-storage"))
+    assert "[DRIVER@ROOT]HOST/NAME:TAG" in refused.value.hint
     assert policy({"default": [ACCEPT]}).requirements(anywhere("containers-storage"))[0] == "default"
 
 

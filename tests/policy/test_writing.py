@@ -11,6 +11,7 @@ from bundler.errors import ConfigError
 from bundler.oci.reference import parse_reference
 from bundler.policy import docker_place, path_place, read_policy, read_registries_d
 from bundler.policy.identities import MatchRepoDigestOrExact
+from bundler.policy.material import Material
 from bundler.policy.requirements import Accept, Reject, SignedBy, SigstoreSigned
 from bundler.policy.writing import DEFAULTS, Keys, write_policy, write_registries_d
 
@@ -30,8 +31,8 @@ def test_both_keys_must_have_signed() -> None:
         MatchRepoDigestOrExact(),
     )
     assert isinstance(sigstore, SigstoreSigned)
-    assert sigstore.keys is not None
-    assert (sigstore.keys.contents, sigstore.identity) == ((BOTH.cosign,), MatchRepoDigestOrExact())
+    assert isinstance(sigstore.signers, Material)
+    assert (sigstore.signers.contents, sigstore.identity) == ((BOTH.cosign,), MatchRepoDigestOrExact())
 
 
 @pytest.mark.parametrize(
