@@ -6,7 +6,7 @@ A registry or a layout takes any content. An archive for ``docker load`` takes o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -55,6 +55,15 @@ class Remade(Protocol):
     @property
     def remade(self) -> bool:
         """True."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A source that lists all its roots, also those without a name: a layout's index, a bundle's statement."""
+
+    def images(self) -> Iterable[tuple[str, Descriptor]]:
+        """Every root with its name, which is empty if it has none."""
         ...
 
 

@@ -11,6 +11,7 @@ from bundler.cli.console import console_of
 from bundler.cli.options import (
     AuthFile,
     BundleKeys,
+    BundlePolicy,
     BundleTrust,
     RetryDelay,
     RetryTimes,
@@ -135,6 +136,7 @@ def copy(
     token_hosts: TokenHosts = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
 ) -> None:
     """Copy an image from any transport to any other; the bytes stay as they are unless a change is needed or asked for.
@@ -193,7 +195,7 @@ def copy(
         shared_blob_dir=src_shared_blob_dir,
         daemon_host=src_daemon_host,
         token_hosts=token_hosts,
-        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust),
+        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy),
     )
     far = one_side(
         "destination",

@@ -11,6 +11,7 @@ from bundler.cli.console import console_of
 from bundler.cli.options import (
     AuthFile,
     BundleKeys,
+    BundlePolicy,
     BundleTrust,
     CertDir,
     Creds,
@@ -66,6 +67,7 @@ def inspect(
     retry_delay: RetryDelay = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
 ) -> None:
     """Print what an image is: digest, tags, platform, layers and configuration, without fetching layers.
@@ -98,7 +100,7 @@ def inspect(
         retry_delay=retry_delay,
         shared_blob_dir=shared_blob_dir,
         daemon_host=daemon_host,
-        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust),
+        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy),
     )
     surroundings = globals_of(ctx)
     with Ends(reach, surroundings=surroundings) as ends:
@@ -168,6 +170,7 @@ def list_tags(
     retry_delay: RetryDelay = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
 ) -> None:
     """Print all tags of a repository, or the names in an archive, a layout or a bundle, as JSON.
@@ -190,7 +193,7 @@ def list_tags(
         no_creds=no_creds,
         retry_times=retry_times,
         retry_delay=retry_delay,
-        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust),
+        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy),
     )
     with Ends(reach, surroundings=globals_of(ctx)) as ends:
         console_of(ctx).result(go_json(tags_at(repository, ends), 4))

@@ -19,6 +19,7 @@ from bundler.cli.options import (
     AsJson,
     AuthFile,
     BundleKeys,
+    BundlePolicy,
     BundleTrust,
     CertDir,
     Creds,
@@ -108,6 +109,7 @@ def lock(
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -121,7 +123,7 @@ def lock(
     from bundler.selection.lock import write_lock
 
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     with _running(ctx, manifest, reach, jobs) as run:
         if check:
@@ -150,6 +152,7 @@ def plan(
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -160,7 +163,7 @@ def plan(
     from bundler.journey.forecast import forecast
 
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     limit = parse_size(volume_size, what="--volume-size")
     with _running(ctx, manifest, reach, jobs) as run:
@@ -188,6 +191,7 @@ def pull(
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -199,7 +203,7 @@ def pull(
     from bundler.journey import near
 
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     with _running(ctx, manifest, reach, jobs) as run:
         pulled = near.pull(run, store_directory(store), now=_now())
@@ -279,6 +283,7 @@ def build(
     token_host: TokenHosts = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
     jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
@@ -287,7 +292,7 @@ def build(
     Example: bundler build bundle.yaml -o edge-000001 --key release.key
     """
     console = console_of(ctx)
-    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust)
+    demand = bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy)
     reach = access(authfile, creds, cert_dir, tls_verify, token_host, demand=demand)
     limit = parse_size(volume_size, what="--volume-size")
     signing = signing_of(key, sign_command, sign_command_key, also, gpg_key)

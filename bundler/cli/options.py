@@ -109,6 +109,13 @@ BundleTrust = Annotated[
         "--bundle-trust", metavar="DIR", help="Trust directory whose bundles are trusted, for a bundle: source."
     ),
 ]
+BundlePolicy = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle-policy",
+        help="trust.yaml: what images of a bundle: source must have. [default: the one in --bundle-trust]",
+    ),
+]
 SiteRoots = Annotated[
     Path | None,
     typer.Option("--trust", metavar="DIR", help="Put the roots of this trust directory into the bundle."),
@@ -234,6 +241,7 @@ def demanded(
     trust: Path | None = None,
     min_serial: int | None = None,
     allow_rollback: str | None = None,
+    policy: Path | None = None,
 ) -> Demand:
     """What a bundle must satisfy. Raises :class:`ConfigError` where nothing says whom to trust."""
     from datetime import UTC, datetime
@@ -249,12 +257,15 @@ def demanded(
         trust=trust,
         min_serial=min_serial,
         allow_rollback=allow_rollback,
+        policy=policy,
     )
 
 
-def bundle_demand(keys: list[Path] | None, *, unsafe: bool, trust: Path | None = None) -> Demand | None:
+def bundle_demand(
+    keys: list[Path] | None, *, unsafe: bool, trust: Path | None = None, policy: Path | None = None
+) -> Demand | None:
     """What bundles that are sources must satisfy; None if nothing was said, and then none is opened."""
-    return demanded(keys, unsafe=unsafe, trust=trust) if keys or unsafe or trust else None
+    return demanded(keys, unsafe=unsafe, trust=trust, policy=policy) if keys or unsafe or trust else None
 
 
 def globals_of(ctx: typer.Context) -> Surroundings:

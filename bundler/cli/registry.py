@@ -9,7 +9,7 @@ import typer
 
 from bundler.cli.console import console_of
 from bundler.cli.garbage import show
-from bundler.cli.gates import AllowExpired, PublicKeys, Threshold, Unsafe
+from bundler.cli.gates import AllowExpired, ImagePolicy, PublicKeys, Threshold, Unsafe
 from bundler.cli.options import (
     AllowRollback,
     AsJson,
@@ -74,6 +74,7 @@ def serve(
     key: PublicKeys = None,
     threshold: Threshold = 1,
     trust: TrustDir = None,
+    policy: ImagePolicy = None,
     min_serial: MinSerial = None,
     allow_rollback: AllowRollback = None,
     allow_expired: AllowExpired = False,
@@ -84,7 +85,7 @@ def serve(
 ) -> None:
     """Serve a store, bundles as they came, or both as a registry until interrupted.
 
-    A bundle is verified first, and then served from its volumes; nothing is unpacked.
+    A bundle passes the gate first, and is then served from its volumes; nothing is unpacked.
 
     Example: bundler registry serve /srv/store /media/usb/edge-000007 --key release.pub
     """
@@ -110,6 +111,7 @@ def serve(
             trust=trust,
             min_serial=min_serial,
             allow_rollback=allow_rollback,
+            policy=policy,
         ),
         Serving(
             Door(listen, tls_cert=tls_cert, tls_key=tls_key, insecure=insecure, grace=grace),

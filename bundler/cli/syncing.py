@@ -14,6 +14,7 @@ from bundler.cli.copying import format_of
 from bundler.cli.options import (
     AuthFile,
     BundleKeys,
+    BundlePolicy,
     BundleTrust,
     RetryDelay,
     RetryTimes,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bundler.cli.console import Console
-    from bundler.journey.destinations import Destination
+    from bundler.journey.destination import Destination
     from bundler.journey.sync_list import SourceKind
     from bundler.journey.syncing import Entry
     from bundler.oci.digest import Digest
@@ -119,6 +120,7 @@ def sync(
     token_hosts: TokenHosts = None,
     bundle_key: BundleKeys = None,
     bundle_trust: BundleTrust = None,
+    bundle_policy: BundlePolicy = None,
     unsafe: UnsafeBundle = False,
 ) -> None:
     """Copy every image that a list, repository, directory, layout or bundle names; what is unchanged is not touched.
@@ -171,7 +173,7 @@ def sync(
         retry_times=retry_times,
         retry_delay=retry_delay,
         token_hosts=token_hosts,
-        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust),
+        demand=bundle_demand(bundle_key, unsafe=unsafe, trust=bundle_trust, policy=bundle_policy),
     )
     far = one_side(
         "destination",

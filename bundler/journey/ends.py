@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 _OSTREE = "it was removed upstream in 2025; copy the image into an OCI layout with an older skopeo first"
 
 
-_WITHOUT_DIGESTS = ("docker-archive", "docker-daemon", "containers-storage")
+_BY_NAME = ("docker-archive", "docker-daemon", "containers-storage", "bundle")
+"""Media that are asked for an image by its name, although its digest is known: most have no digests of their own, and a
+bundle lets an image in, or refuses it, by its name."""
 
 
 class Ends:
@@ -111,10 +113,10 @@ class Ends:
     def locked(self, image: str, digest: Digest) -> Source:
         """The source of an image that a lock knows by ``digest``.
 
-        Media without digests of their own are asked for it by name: :class:`DigestError` if it is another one by now.
+        Those of :data:`_BY_NAME` are asked for it by name: :class:`DigestError` if it is another one by now.
         """
         source, name = self.source(image)
-        if split_transport(image)[0] in _WITHOUT_DIGESTS:
+        if split_transport(image)[0] in _BY_NAME:
             with self._lock:
                 found = source.resolve(name)
             if found.digest != digest:

@@ -12,9 +12,10 @@ manifest: what was signed was perhaps the index, which then says nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from bundler.bundle.statement import CarriedImage
 from bundler.content import Fetching, read
 from bundler.errors import PolicyError, ProtocolError, quoted
 from bundler.journey.files import read_file
-from bundler.journey.image_evidence import gather
+from bundler.journey.image_evidence import claimed_by, gather
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.oci.manifest import parse_manifest
@@ -36,6 +37,8 @@ from bundler.trust.images.requirement import Nothing
 from bundler.trust.images.simple import OpenMessage
 from bundler.trust.policy import Rule, TrustPolicy, parse_policy
 
+Landing = Callable[[CarriedImage], str]
+"""What an image is called at the far registry: ``repository[:tag][@digest]``."""
 KEYFILE_CAP = 1 << 20
 _ATTESTED = ("attestation", "bundle")
 
@@ -94,16 +97,23 @@ def read_policy(path: Path) -> TrustPolicy:
 
 
 def assess(
-    source: Fetching, images: Sequence[CarriedImage], policy: TrustPolicy | None, *, now: datetime
+    source: Fetching,
+    images: Sequence[CarriedImage],
+    policy: TrustPolicy | None,
+    *,
+    now: datetime,
+    landing: Landing = attrgetter("target"),
 ) -> tuple[Assessed, ...]:
     """Every image against the policy, in their order; ``now`` is when GPG keys must be valid.
+
+    ``landing`` gives the name at the far registry by which a rule is chosen, the image's target unless names are rewritten.
 
     Without a policy nothing is required, and what is attached is listed. Only ``source`` is read, and what was read is
     verified by digest. Raises :class:`ConfigError` for a key file or trusted root that can't be used,
     :class:`bundler.errors.UnsupportedError` without gpg where it is needed, and what reading an image's manifest raises.
     """
     open_message = _opener(now)
-    return tuple(_assess(source, image, policy, open_message) for image in images)
+    return tuple(_assess(source, image, policy, open_message, landing(image)) for image in images)
 
 
 def require(assessed: Sequence[Assessed]) -> None:
@@ -117,17 +127,26 @@ def require(assessed: Sequence[Assessed]) -> None:
         )
 
 
-def _assess(source: Fetching, image: CarriedImage, policy: TrustPolicy | None, open_message: OpenMessage) -> Assessed:
+def _assess(
+    source: Fetching, image: CarriedImage, policy: TrustPolicy | None, open_message: OpenMessage, landing: str
+) -> Assessed:
     evidence = gather(source, image)
     unchecked = _told(tuple(each.found() for each in evidence), evidence)
     outcome = Assessed(image.name, image.target, image.root.digest, "", unchecked, passed=False, reason="")
     if policy is None:
         return replace(outcome, requirement="nothing: no policy was given", passed=True, reason="no policy was given")
-    rule = policy.rule_for(image.name, image.target)
+    rule = policy.rule_for(image.name, landing)
     if rule is None:
-        reason = f"no rule of {policy.name} fits this name"
+        reason = f"no rule of {policy.name} fits this name{'' if landing == image.name else f', or {landing}'}"
         return replace(outcome, requirement="refused, as no rule fits", reason=reason)
     outcome = replace(outcome, requirement=str(rule.requirement), rule=rule.where)
+    for each in image.attachments:
+        if each.tag and claimed_by(each.tag) is None:
+            reason = (
+                f"{each.root.digest} is said to be attached to it, but has the tag {quoted(each.tag)}, as an image has: "
+                "it would be let in unseen"
+            )
+            return replace(outcome, reason=reason)
     if isinstance(rule.requirement, Nothing):
         return replace(outcome, passed=True, reason="the policy asks nothing of it")
     judging = _Judging(source, image, rule, evidence, open_message)
@@ -152,9 +171,9 @@ class _Judging:
         found = list(verdict.found)
         covered: list[Covered] = []
         # (2) Each child that is carried is listed in it, and (3) meets the rule by itself if it has to.
-        for child in _children(self.image, manifest):
+        for child, is_attestation in _children(self.image, manifest):
             each = verdict
-            if self.rule.children == "own" and not _is_attestation(child):
+            if self.rule.children == "own" and not is_attestation:
                 each = self._verdict(child.digest, read(self.source, child))
                 found = [_better(one, other) for one, other in zip(found, each.found, strict=True)]
             reason = "is listed in the index" if each is verdict and verdict.met else each.reason
@@ -179,26 +198,38 @@ class _Judging:
         verdict = judge(self.rule.requirement, subject, about, self.open_message)
         judged = iter(verdict.found)
         found = [next(judged) if fits else each.found() for each, fits in zip(self.evidence, is_about, strict=True)]
-        return replace(verdict, found=tuple(found))
+        elsewhere = "" if verdict.met or any(each.kind != "other" for each in about) else self._elsewhere(digest)
+        return replace(verdict, reason=verdict.reason + elsewhere, found=tuple(found))
+
+    def _elsewhere(self, digest: Digest) -> str:
+        """What there is instead of something that claims to be about a manifest, as words to end a reason with."""
+        others = list(dict.fromkeys(each.subject for each in self.evidence if each.kind != "other"))
+        if not others:
+            return "; nothing of that kind is attached" if self.evidence else "; nothing is attached"
+        more = f" and {len(others) - 1} others" if len(others) > 1 else ""
+        return f"; what is attached is about {others[0]}{more}, not about {digest}"
 
 
-def _children(image: CarriedImage, manifest: bytes) -> list[Descriptor]:
-    """The children that are carried: those that the statement chose, or all. Each must be in the index."""
+def _children(image: CarriedImage, manifest: bytes) -> list[tuple[Descriptor, bool]]:
+    """The children that are carried: those that the statement chose, or all. Each must be in the index.
+
+    Beside each stands whether the index lists it as an attestation, and as nothing else.
+    """
     if not is_index(image.root.media_type):
         return []
     listed = parse_manifest(manifest, image.root.media_type, what=image.root.digest).manifests
-    if image.children is None:
-        return list(listed)
     by_digest = {child.digest: child for child in listed}
-    strangers = [digest for digest in image.children if digest not in by_digest]
+    strangers = [digest for digest in image.children or () if digest not in by_digest]
     if strangers:
         raise ProtocolError(f"{quoted(image.name)}: its index {image.root.digest} does not list {strangers[0]}")
-    return [by_digest[digest] for digest in image.children]
+    runnable = {child.digest for child in listed if not _is_attestation(child)}
+    chosen = by_digest if image.children is None else image.children
+    return [(by_digest[digest], digest not in runnable) for digest in chosen]
 
 
 def _is_attestation(child: Descriptor) -> bool:
     """Whether an index's entry is no image but what BuildKit attests about one: it has the platform unknown/unknown."""
-    return child.platform is not None and child.platform.os == "unknown"
+    return child.platform is not None and child.platform.os == child.platform.architecture == "unknown"
 
 
 def _better(one: Found, other: Found) -> Found:

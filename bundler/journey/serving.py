@@ -20,8 +20,10 @@ from bundler.trust.sums import ENVELOPE
 if TYPE_CHECKING:
     from bundler.journey.access import Access, Surroundings
     from bundler.journey.demand import Demand
+    from bundler.journey.gate import Findings
     from bundler.registry.certificate import SelfSigned
     from bundler.registry.upkeep import Collected
+    from bundler.trust.verify import Trusted
 
 GC_SECONDS = 3600.0
 """How long a registry may take to look through its store."""
@@ -63,11 +65,13 @@ def serve(
     """Serve until SIGTERM or SIGINT; call from the main thread.
 
     ``places`` are bundles, for which ``demand`` tells whom to trust, and at most one store, which is made if it isn't
-    there. Raises :class:`ConfigError` for what doesn't go together, and what verifying a bundle raises.
+    there. Every image of every bundle has what the site's policy says it must have, or nothing is served. Raises
+    :class:`ConfigError` for what doesn't go together, and what :mod:`bundler.journey.gate` raises.
     """
     from bundler.registry.extra import require
 
     require()
+    from bundler.journey.gate import Findings
     from bundler.registry.access import Access
     from bundler.registry.opening import opened
     from bundler.registry.operations.access_log import AccessLog
@@ -83,9 +87,12 @@ def serve(
     if serving.allow_delete and (serving.read_only or not stores):
         raise ConfigError("nothing can be deleted where nothing can be written", hint="leave out --allow-delete")
     access = Access.of_files(serving.htpasswd, serving.rights)
-    trusted = [(place, demand().trust(place)) for place in bundles]
+    found = [Findings() for _ in bundles]
+    trusted = [(place, _let_in(place, demand(), each)) for place, each in zip(bundles, found, strict=True)]
+    # Rules by target are about the names at this registry: then no other ones lead to the images that they are about.
+    by_target = any(rule.target is not None for each in found if each.rules for rule in each.rules.rules)
     store = stores[0] if stores else None
-    with opened(store, bundles=trusted, read_only=serving.read_only) as (contents, writable):
+    with opened(store, bundles=trusted, read_only=serving.read_only, full_names=not by_target) as (contents, writable):
         door, certificate = serving.door, None
         if serving.self_signed:
             certificate = _certificate(store, door)
@@ -100,6 +107,21 @@ def serve(
                 log=log,
                 on_ready=lambda url: on_ready(Started(url, certificate)),
             )
+
+
+def _let_in(bundle: Path, demand: Demand, findings: Findings) -> Trusted:
+    """A bundle that the gate let in; what is served is verified again, by the digests in it.
+
+    Without a policy that is its signatures' business alone: of a bundle with a damaged content the others are served.
+    """
+    from bundler.bundle.unpack import Volumes
+    from bundler.journey.gate import admit, judge_images
+
+    trusted = admit(bundle, demand, findings=findings)
+    if findings.rules is not None:
+        with Volumes(bundle, trusted) as findings.volumes:
+            judge_images(trusted.statement.images, demand, findings=findings)
+    return trusted
 
 
 def _certificate(store: Path | None, door: Door) -> SelfSigned:

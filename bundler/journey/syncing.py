@@ -17,7 +17,7 @@ from bundler.content import Note, Observer, Outcome, Source, silent
 from bundler.convert import Recipe
 from bundler.errors import BundlerError, ConfigError, quoted
 from bundler.journey.beside import kept_by
-from bundler.journey.destinations import Destination, Held
+from bundler.journey.destination import Destination, Held
 from bundler.journey.fitting import Chosen, Fitted, Instances, Wanted, as_usual, choose, fit
 from bundler.journey.policy_gate import check_policy
 from bundler.journey.signatures_carried import check_keeps, keep_signatures, made_ready, signatures_of

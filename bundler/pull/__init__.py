@@ -5,4 +5,5 @@ store, a bundle being written, or anything else that speaks the protocols of :mo
 
     resolve       wishes → a lock              attachments    what else is there about an image
     carry         a lock → contents in a target        beside         signatures that lie beside a registry
+                                               listed         what lies beside an image in a layout
 """

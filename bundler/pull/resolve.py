@@ -7,12 +7,13 @@ manifest does not move the others, and touches only its own registry.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 from bundler.content import Source, Tagged, read
 from bundler.errors import BundlerError, ConfigError, NotFoundError, quoted
+from bundler.medium import Listing, Remade
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest, digest_of, is_digest
@@ -20,6 +21,7 @@ from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.oci.platform import Platform
 from bundler.pull.attachments import Subject, find_attachments
 from bundler.pull.beside import SignedOf, own_signatures
+from bundler.pull.listed import Listed
 from bundler.selection.drift import is_match, locked_for
 from bundler.selection.expand import Named, expand
 from bundler.selection.lock import Lock, LockedImage
@@ -112,6 +114,7 @@ class _Lookup:
         self._lock = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
         self._tags: dict[str, tuple[str, ...]] = {}
+        self._listed: dict[int, Listed] = {}
         self._known = 0
         self.known: dict[Digest, bytes] = {}
 
@@ -157,12 +160,12 @@ class _Lookup:
                 if named.wish.optional:
                     return None
                 raise
-            return self._locate(named, source, origin)
+            return self._locate(named, source, name, origin)
         except BundlerError as problem:
             where = f"{named.wish.where}: " if named.wish.where else ""
             raise problem.about(f"{where}{quoted(named.source)}") from problem
 
-    def _locate(self, named: Named, source: Source, origin: Descriptor) -> LockedImage:
+    def _locate(self, named: Named, source: Source, name: str, origin: Descriptor) -> LockedImage:
         wish = named.wish
         raw = read(source, origin)
         manifest = parse_manifest(raw, origin.media_type, what=str(origin.digest))
@@ -171,7 +174,7 @@ class _Lookup:
         else:
             root = self._with_platform(source, origin, manifest, wish.platforms, named.source)
             image = LockedImage(named.source, named.target, root, root, wish=wish.fingerprint)
-        return self._with_attachments(image, wish, source, manifest)
+        return self._with_attachments(image, wish, source, name, manifest)
 
     def _with_platform(
         self, source: Source, origin: Descriptor, manifest: Manifest, wanted: Iterable[Platform] | None, what: str
@@ -187,16 +190,30 @@ class _Lookup:
         platform = check_config(raw, None if wanted is None else tuple(wanted), what=what)
         return Descriptor(origin.media_type, origin.digest, origin.size, platform=platform)
 
-    def _with_attachments(self, image: LockedImage, wish: Wish, source: Source, manifest: Manifest) -> LockedImage:
+    def _with_attachments(
+        self, image: LockedImage, wish: Wish, source: Source, name: str, manifest: Manifest
+    ) -> LockedImage:
         if wish.attachments == "none":
             return replace(image, left_out=(LeftOut("unasked", image.origin.digest),))
-        tags = self._tag_list(wish, source) if wish.transport == "docker" and isinstance(source, Tagged) else ()
+        where, tags = self._where(wish, source, name, image.origin)
         keeper = self._signed(image.source, source)
-        found = find_attachments(source, _subjects(image, manifest), tags, wish.attachments, signed=keeper)
+        found = find_attachments(where, _subjects(image, manifest), tags, wish.attachments, signed=keeper)
         left_out = (*found.left_out, *_left_in_index(image, manifest))
         if _others(image, manifest)[MOST_OTHERS:]:
             left_out = (*left_out, LeftOut("cap", image.origin.digest))
         return replace(image, attachments=found.attachments, left_out=left_out)
+
+    def _where(self, wish: Wish, source: Source, name: str, origin: Descriptor) -> tuple[Source, Collection[str]]:
+        """Where to look for what is attached, and the tags there."""
+        if wish.transport == "docker":
+            return source, self._tag_list(wish, source) if isinstance(source, Tagged) else ()
+        if isinstance(source, Remade) or not isinstance(source, Listing):
+            return source, ()
+        with self._lock:
+            listed = self._listed.get(id(source)) or Listed(source)
+            self._listed[id(source)] = listed
+        beside = listed.beside(name, origin)
+        return beside, beside.tags
 
 
 def _subjects(image: LockedImage, manifest: Manifest) -> tuple[Subject, ...]:

@@ -33,13 +33,17 @@ _log = logging.getLogger(__name__)
 
 
 class BundleLayer:
-    """A :class:`bundler.registry.layers.Layer` over the volumes of a bundle that was found worthy of trust."""
+    """A :class:`bundler.registry.layers.Layer` over the volumes of a bundle that was found worthy of trust.
 
-    def __init__(self, volumes: Volumes, origin: Origin) -> None:
+    Without ``full_names`` its images are found where a push would put them, and nowhere else.
+    """
+
+    def __init__(self, volumes: Volumes, origin: Origin, *, full_names: bool = True) -> None:
         self.origin = origin
         self._volumes = volumes
         self._sizes = volumes.sizes
-        self._names = names_of(_named(volumes))
+        names = names_of(_named(volumes, full_names=full_names))
+        self._names = names if full_names else Names(names.exact, {})
         self._lock = threading.Lock()
         self._volumes_of = {
             digest: frozenset(row.volume for row in rows) for digest, rows in volumes.inventory.contents()
@@ -53,7 +57,7 @@ class BundleLayer:
         return len(self._damaged)
 
     def names(self) -> Names:
-        """Its repositories: each image under its target, and under its full name."""
+        """Its repositories: each image under its target, and, if that is wanted, under its full name."""
         return self._names
 
     def size_of(self, digest: Digest) -> int | None:
@@ -119,13 +123,13 @@ class BundleLayer:
         return tuple(look)
 
 
-def _named(volumes: Volumes) -> Generator[Named, None, None]:
-    """Every image where a push would put it, and under its full name."""
+def _named(volumes: Volumes, *, full_names: bool) -> Generator[Named, None, None]:
+    """Every image where a push would put it, and with ``full_names`` under that too."""
     for shipment in shipments(volumes.statement.images):
         reference = f":{shipment.tag}" if shipment.tag else f"@{shipment.root.digest}"
         left_out = _left_out(volumes, shipment.root, shipment.chosen)
         yield Named(f"{shipment.repository}{reference}", shipment.root, left_out)
-    for image in volumes.statement.images:
+    for image in volumes.statement.images if full_names else ():
         chosen = None if image.children is None else frozenset(image.children)
         yield Named(image.name, image.root, _left_out(volumes, image.root, chosen))
         if split := split_name(image.name):

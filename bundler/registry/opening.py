@@ -31,9 +31,11 @@ def opened(
     *,
     bundles: Sequence[tuple[Path, Trusted]] = (),
     read_only: bool = False,
+    full_names: bool = True,
 ) -> Iterator[tuple[Contents, StoreLayer | None]]:
     """The contents, and the layer that can be written: none if there is no store, or with ``read_only``.
 
+    ``full_names`` says whether a bundle's images are found under their full names as well as under their targets.
     A store is made if it isn't there, unless it is only to be read. Raises what opening a store and finding the volumes of
     a bundle raise.
     """
@@ -45,7 +47,7 @@ def opened(
         with layer.store.shared("registry serve"):  # or say now who holds it alone
             pass
     for directory, trusted in sorted(bundles, key=_age, reverse=True):
-        layers.append(_bundle(directory, trusted))
+        layers.append(_bundle(directory, trusted, full_names=full_names))
     writable = None if read_only else layer
     arrivals = Arrivals(None if writable is None else writable.store.private)
     try:
@@ -54,7 +56,7 @@ def opened(
         arrivals.close()
 
 
-def _bundle(directory: Path, trusted: Trusted) -> BundleLayer:
+def _bundle(directory: Path, trusted: Trusted, *, full_names: bool) -> BundleLayer:
     said = trusted.statement
     origin = Origin(
         str(directory),
@@ -66,7 +68,7 @@ def _bundle(directory: Path, trusted: Trusted) -> BundleLayer:
         trusted.signers,
         trusted.signed,
     )
-    return BundleLayer(Volumes(directory, trusted), origin)
+    return BundleLayer(Volumes(directory, trusted), origin, full_names=full_names)
 
 
 def _age(bundle: tuple[Path, Trusted]) -> tuple[datetime, int]:

@@ -11,7 +11,8 @@
         nothing: true
 
 Names are matched as a bundle carries them (``docker.io/library/nginx:1.27``), and where a rule has ``target`` as well,
-so is the name at the far registry. The builder says both: where builders aren't trusted with that, write rules by target.
+so is the name at the far registry, after a push has rewritten it. The builder says the first, and most of the second: where
+builders aren't trusted with that, write rules by target.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bundler.errors import ConfigError, LimitError, UnsupportedError, quoted
+from bundler.oci.digest import digest_of
 from bundler.selection.yaml_load import load_yaml
 from bundler.selection.yaml_tree import Value
 from bundler.trust.images.pattern import Patterns, compiled, problem_of
@@ -55,12 +57,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """A site's policy; ``channels`` is None where all are accepted."""
+    """A site's policy; ``channels`` is None where all are accepted, and ``digest`` is that of the file."""
 
     rules: tuple[Rule, ...]
     channels: Patterns | None = None
     expiry: Literal["error", "warn"] = "error"
     name: str = "trust.yaml"
+    digest: str = ""
 
     def accepts(self, channel: str) -> bool:
         """Whether bundles of a channel are let in."""
@@ -109,6 +112,7 @@ def parse_policy(raw: bytes, name: str, read_file: ReadFile) -> TrustPolicy:
         channels=_patterns(fields["channels"]) if "channels" in fields else None,
         expiry="warn" if "expiry" in fields and fields["expiry"].choice(EXPIRY) == "warn" else "error",
         name=name,
+        digest=digest_of(raw),
     )
 
 

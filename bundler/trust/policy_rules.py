@@ -2,7 +2,8 @@
 
 nothing: true
 cosign: {keys: [a.pub, b.pub], threshold: 2, identity: matchRepository}
-sigstore: {issuer: https://…, subject: me@site | {regex: …}, trusted-root: trusted_root.json, predicate-type: spdx}
+sigstore: {issuer: https://…, subject: me@site | {regex: …}, trusted-root: trusted_root.json, identity: matchRepository}
+sigstore: {issuer: https://…, subject: me@site, trusted-root: trusted_root.json, predicate-type: spdx}
 attestation: {predicate-type: slsa-provenance | spdx | cyclonedx | URI, keys: [builder.pub]}
 gpg: {keys: [site.asc], identity: matchRepoDigestOrExact}
 all: [{cosign: …}, {attestation: …}]
@@ -108,13 +109,16 @@ def _cosign(value: Value, files: Keyfiles) -> Cosign:
 
 
 def _sigstore(value: Value, files: Keyfiles) -> Sigstore:
-    of = _fields(value, ("issuer", "subject", "trusted-root"), ("predicate-type",))
+    of = _fields(value, ("issuer", "subject", "trusted-root"), ("predicate-type", "identity"))
+    if "identity" in of and "predicate-type" in of:
+        raise of["identity"].fail("is about the name in a signature, and an attestation gives none")
     root = of["trusted-root"].text()
     return Sigstore(
         _text(of["issuer"]),
         _subject(of["subject"]),
         files.bytes_of(of["trusted-root"], root),
         _predicate_type(of["predicate-type"]) if "predicate-type" in of else "",
+        _identity(of["identity"]) if "identity" in of else Identity("any"),
     )
 
 

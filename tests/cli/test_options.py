@@ -50,6 +50,7 @@ def every_command(command: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[
 OTHERS = {
     (("verify",), "--policy"): "BUNDLER_TRUST_POLICY",
     (("push",), "--policy"): "BUNDLER_TRUST_POLICY",
+    (("serve",), "--policy"): "BUNDLER_TRUST_POLICY",
     (("verify",), "--receipt"): "BUNDLER_VERIFY_RECEIPT",
 }
 

@@ -264,3 +264,61 @@ def test_signatures_that_skopeo_keeps_beside_a_registry_travel_as_an_artifact(de
                 desk.run("oras", "blob", "fetch", "--plain-http", "--output", "signature", name)
                 said = json.loads(keys("--decrypt", str(desk.folder / "signature")))
                 assert said["critical"]["image"]["docker-manifest-digest"] == held.root.digest
+
+
+def _by_oras(desk: Desk, near: str, name: str) -> None:
+    """Referrers come without names; cosign's tags are images of their own."""
+    desk.run("oras", "cp", "-r", "--from-plain-http", "--to-oci-layout", name, "away:1")
+    for digest in (BOTH.root.digest, AMD.root.digest, ARM.root.digest):
+        tag = companion_tags(digest)["signature"]
+        desk.run("oras", "cp", "--from-plain-http", "--to-oci-layout", f"{near}/team/app:{tag}", f"away:{tag}")
+
+
+def _by_regctl(desk: Desk, near: str, name: str) -> None:
+    """Lists of referrers come under their tags, as in a registry without the API."""
+    tls = ("--host", f"reg={near},tls=disabled")
+    desk.run("regctl", *tls, "image", "copy", "--referrers", "--digest-tags", name, "ocidir://away:1")
+
+
+def _by_bundler(desk: Desk, near: str, name: str) -> None:
+    """Full names, and names by digest where there is no tag."""
+    wish(desk, near)
+    desk.bundler("build", "bundle.yaml", "--store", "first", "-o", "before", "--key", "release.key")
+    desk.bundler("push", "before", "--to", "oci:away", "--key", "release.pub")
+
+
+@needs("cosign", "oras", "regctl", "docker-registry")
+@pytest.mark.parametrize(
+    ("filled", "image"), [(_by_oras, "oci:away:1"), (_by_regctl, "oci:away:1"), (_by_bundler, "oci:away:team/app:1")]
+)
+@pytest.mark.parametrize("archived", [False, True], ids=["layout", "archive"])
+def test_a_layout_that_others_have_filled(desk: Desk, filled: Any, image: str, archived: bool) -> None:
+    """A signed image goes to a layout by other tools, from there into a bundle, and is still signed at the far side."""
+    with docker_registry(desk.folder) as near, docker_registry(desk.folder, name="far") as far:
+        name = upstream(desk, near.host)
+        desk.run("cosign", "generate-key-pair")
+        for form in ((_OLD,), ()):
+            desk.cosign("sign", "--key", "cosign.key", "-r", *_OFFLINE, *form, name)
+        filled(desk, near.host, name)
+        if archived:
+            desk.run("tar", "-cf", "away.tar", "-C", "away", ".")
+            image = image.replace("oci:away", "oci-archive:away.tar")
+        (desk.folder / "bundle.yaml").write_text(
+            "apiVersion: bundler/v1\nkind: Bundle\nname: edge\nimages:\n"
+            f"  - image: {image}\n    as: team/app\n    index: keep\n"
+        )
+        (desk.folder / "trust.yaml").write_text(
+            "apiVersion: bundler/v1\nkind: TrustPolicy\nimages:\n"
+            "- {match: '**', children: own, cosign: {keys: [cosign.pub], identity: any}}\n"
+        )
+        desk.bundler("build", "bundle.yaml", "--store", "store", "-o", "out", "--key", "release.key")
+        kinds = [one["kind"] for one in desk.lock()["images"][0]["attachments"]]
+        assert kinds.count("signature") == 6
+        desk.bundler(
+            *("push", "out", "--to", f"docker://{far.host}", "--key", "release.pub", "--tls-verify=false"),
+            *("--policy", "trust.yaml"),
+        )
+        for digest in (BOTH.root.digest, AMD.root.digest, ARM.root.digest):
+            for form in ((_OLD,), ()):
+                there = f"{far.host}/team/app@{digest}"
+                desk.cosign("verify", "--key", "cosign.pub", "--insecure-ignore-tlog", *form, there)

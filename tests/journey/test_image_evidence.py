@@ -7,11 +7,12 @@ from bundler.journey.image_evidence import gather
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import digest_of
 from bundler.oci.mediatype import OCI_MANIFEST
+from bundler.pull import attachments
 from bundler.trust.images.evidence import GPG
 from tests.images import artifact
 from tests.journey.attaching import Attaching
-from tests.trust.images.material import attestation, bundle, evidence, key, signature
-from tests.workshop import WEB
+from tests.trust.images.material import BUNDLE_TYPE, attestation, bundle, evidence, key, signature
+from tests.workshop import API, WEB
 
 NAME = "reg.io/team/web:1.0"
 
@@ -115,6 +116,29 @@ def test_one_manifest_twice_is_read_once(place: Attaching) -> None:
     root = place.refer(WEB.root, bundle()).root
     place.fallback(WEB.root.digest, [root, root])
     assert len(gather(place.memory, place.carried(NAME, WEB))) == 1
+
+
+def test_one_manifest_under_two_tags_claims_to_be_about_both(place: Attaching) -> None:
+    """Who moves a signature under another image's tag must not take it away from its own."""
+    piece = signature()
+    place.attach(API.root.digest, piece)
+    place.attach(WEB.root.digest, piece)
+    found = gather(place.memory, place.carried(NAME, WEB))
+    assert [each.subject for each in found] == [API.root.digest, WEB.root.digest]
+
+
+def test_small_contents_are_read_before_giants(place: Attaching) -> None:
+    """Whoever can attach something upstream can't put giants before a signature, so that nobody looks at it."""
+    for seed in (b"a", b"b", b"c"):
+        place.refer(WEB.root, evidence("bundle", BUNDLE_TYPE, seed * (16 << 20)))
+    place.attach(WEB.root.digest, signature())
+    found = gather(place.memory, place.carried(NAME, WEB))
+    assert [bool(each.content) for each in found] == [True, False, False, True]
+    assert all("smaller ones" in each.problem for each in found[1:3])
+
+
+def test_as_many_manifests_are_looked_at_as_a_pull_carries() -> None:
+    assert image_evidence.MAX_MANIFESTS >= attachments.MAX_ATTACHED
 
 
 def test_more_manifests_than_are_looked_at(place: Attaching, monkeypatch: pytest.MonkeyPatch) -> None:

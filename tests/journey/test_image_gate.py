@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.bundle.statement import CarriedImage
+from bundler.bundle.statement import Attachment, CarriedImage
 from bundler.errors import ConfigError, PolicyError, ProtocolError
 from bundler.journey.image_gate import Assessed, assess, read_policy, require
 from bundler.oci.digest import Digest
@@ -93,9 +93,19 @@ def test_1_a_signature_for_another_name_fails(place: Attaching, tmp_path: Path) 
     assert "reg.io/team/other" in found.reason
 
 
-def test_1_the_tag_of_an_attachment_decides_nothing(place: Attaching, tmp_path: Path) -> None:
-    place.attach(WEB.root.digest, signature(WEB.root.digest), tag="latest")
-    assert one(place, by_ann(tmp_path), place.carried(NAME, WEB)).passed
+@pytest.mark.parametrize("rule", ["cosign: {keys: [ann.pub]}", "nothing: true"])
+@pytest.mark.parametrize("tag", ["2", "latest", "sha256-abc.sig", f"sha1-{'0' * 40}.sig"])
+def test_1_an_image_under_its_own_tag_is_nothing_that_is_attached(
+    place: Attaching, tmp_path: Path, rule: str, tag: str
+) -> None:
+    """It would be published beside the signed one, and no rule would have been asked about it."""
+    sign(place, WEB.root.digest)
+    place.load(API)
+    place.attachments.append(Attachment(tag, API.root))
+    found = one(place, policy(tmp_path, f"- {{match: 'reg.io/**', {rule}}}"), place.carried(NAME, WEB))
+    assert not found.passed
+    assert API.root.digest in found.reason
+    assert tag in found.reason
 
 
 def test_1_what_claims_to_be_about_another_manifest_is_told_only(place: Attaching, tmp_path: Path) -> None:
@@ -103,6 +113,36 @@ def test_1_what_claims_to_be_about_another_manifest_is_told_only(place: Attachin
     found = one(place, by_ann(tmp_path), place.carried(NAME, WEB))
     assert not found.passed
     assert [(each.verified, each.problem) for each in found.found] == [(False, "")]
+
+
+def test_the_reason_says_what_there_is_instead(place: Attaching, tmp_path: Path) -> None:
+    """An index was signed, and one image of it is carried alone."""
+    sign(place, MULTI.root.digest)
+    found = one(place, by_ann(tmp_path), place.carried(NAME, WEB))
+    assert f"what is attached is about {MULTI.root.digest}, not about {WEB.root.digest}" in found.reason
+    sign(place, ARM)
+    assert f"{MULTI.root.digest} and 1 others" in one(place, by_ann(tmp_path), place.carried(NAME, WEB)).reason
+    empty = Attaching()
+    assert one(empty, by_ann(tmp_path), empty.carried(NAME, WEB)).reason.endswith("; nothing is attached")
+
+
+def test_rules_by_target_are_about_the_name_where_it_arrives(place: Attaching, tmp_path: Path) -> None:
+    given = policy(
+        tmp_path,
+        "- {match: '**', target: 'tools/**', nothing: true}\n- {match: '**', target: 'team/**', cosign: {keys: [ann.pub]}}",
+    )
+    carried = place.carried("reg.io/team/app:1", WEB)
+
+    def at(name: str) -> Assessed:
+        (found,) = assess(place.memory, [carried], given, now=NOW, landing=lambda image: name)
+        assert found.target == "team/app:1", "the report is about the bundle"
+        return found
+
+    assert at("tools/app:1").passed
+    assert not at("team/app:1").passed
+    assert not at("team/tools/app:1").passed
+    assert "no rule of" in at("site/tools/app:1").reason
+    assert "site/tools/app:1" in at("site/tools/app:1").reason
 
 
 def test_an_image_that_no_rule_fits_is_refused(place: Attaching, tmp_path: Path) -> None:
@@ -213,6 +253,20 @@ def test_3_buildkits_attestations_need_only_be_listed(place: Attaching, tmp_path
     for digest in (root.digest, AMD):
         sign(place, digest)
     assert one(place, by_ann(tmp_path, ", children: own"), place.carried(NAME, both)).passed
+
+
+def test_3_an_image_that_is_listed_as_an_attestation_too_is_an_image(place: Attaching, tmp_path: Path) -> None:
+    listed = json.loads(MULTI.raw)
+    again = {**listed["manifests"][1], "platform": {"os": "unknown", "architecture": "unknown"}}
+    half = {**listed["manifests"][0], "platform": {"os": "unknown", "architecture": "amd64"}}
+    for children in ([*listed["manifests"], again], [half, listed["manifests"][1]]):
+        raw = json.dumps({**listed, "manifests": children}).encode()
+        root = place.memory.put(raw, MULTI.root.media_type)
+        sign(place, root.digest)
+        sign(place, AMD if children[-1] is again else ARM)
+        found = one(place, by_ann(tmp_path, ", children: own"), place.carried(NAME, Image(root, MULTI.parts)))
+        assert not found.passed
+        place.attachments.clear()
 
 
 def test_a_child_alone_needs_what_is_attached_to_itself(place: Attaching, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bundler.convert import Recipe
 from bundler.errors import ConfigError, NetworkError, NotFoundError
 from bundler.graph import walk
 from bundler.journey.access import Access
-from bundler.journey.destinations import Held
+from bundler.journey.destination import Held
 from bundler.journey.ends import Ends
 from bundler.journey.fitting import Instances, Wanted
 from bundler.journey.sync_list import Item

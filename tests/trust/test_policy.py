@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from bundler.errors import BundlerError, ConfigError, LimitError, NotFoundError, UnsupportedError
+from bundler.oci.digest import digest_of
 from bundler.trust.images.identity import Identity
 from bundler.trust.images.requirement import AllOf, AnyOf, Attested, Cosign, Gpg, Nothing, Sigstore, Subject
 from bundler.trust.policy import KEYS, RULE_KEYS, TrustPolicy, parse_policy
@@ -89,6 +90,9 @@ def test_requirements() -> None:
     assert requirement("sigstore: {issuer: 'https://i', subject: {regex: 'a.*'}, trusted-root: root.json}") == Sigstore(
         "https://i", Subject("a.*", is_pattern=True), b"{}"
     )
+    assert requirement(
+        "sigstore: {issuer: 'https://i', subject: a@b, trusted-root: root.json, identity: matchRepository}"
+    ) == Sigstore("https://i", Subject("a@b"), b"{}", identity=Identity("matchRepository"))
     both = "{cosign: {keys: [ann.pub]}}, {any: [{gpg: {keys: [site.asc]}}]}"
     assert isinstance(requirement(f"all: [{both}]"), AllOf)
     assert isinstance(requirement(f"any: [{both}]"), AnyOf)
@@ -116,6 +120,11 @@ def test_a_key_in_place() -> None:
     found = parse(text).rules[0].requirement
     assert isinstance(found, Cosign)
     assert found.keys == (ANN,)
+
+
+def test_the_digest_is_the_file_s() -> None:
+    text = with_rule("nothing: true")
+    assert parse(text).digest == digest_of(text.encode())
 
 
 def test_the_first_rule_that_fits_decides() -> None:
@@ -183,6 +192,10 @@ BAD: dict[str, tuple[str, str]] = {
     "sigstore without issuer": (with_rule("sigstore: {subject: a, trusted-root: root.json}"), "`issuer`"),
     "sigstore without subject": (with_rule("sigstore: {issuer: a, trusted-root: root.json}"), "`subject`"),
     "sigstore without root": (with_rule("sigstore: {issuer: a, subject: a}"), "`trusted-root`"),
+    "sigstore attestation with a name": (
+        with_rule("sigstore: {issuer: a, subject: a, trusted-root: root.json, predicate-type: spdx, identity: any}"),
+        "an attestation gives none",
+    ),
     "subject empty": (with_rule("sigstore: {issuer: a, subject: '', trusted-root: root.json}"), "characters"),
 }  # fmt: skip
 SEEN_BY_CODE_ONLY: dict[str, tuple[str, str]] = {
@@ -247,3 +260,6 @@ def test_what_a_requirement_says_of_itself() -> None:
         f"all of (cosign signature by 2 of the keys {ANN.short_id}, {BOB.short_id}, matchRepository; "
         "GPG signature by a key of site.asc, matchRepoDigestOrExact)"
     )
+    named = requirement("sigstore: {issuer: i, subject: a@b, trusted-root: root.json, identity: matchExact}")
+    assert str(named) == "sigstore signature by a@b (i), matchExact"
+    assert str(requirement("sigstore: {issuer: i, subject: a@b, trusted-root: root.json}")).endswith("by a@b (i)")

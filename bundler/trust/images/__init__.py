@@ -6,5 +6,5 @@ Nothing here raises on a bad attachment of an outsider: what was wrong with it i
     cosign       signatures by key                 sigstore     signatures by certificate, verified offline
     attestation  statements about an image         simple       GPG simple signatures
     identity     which name a signature may give   judge        a requirement held against the evidence
-    envelope     DSSE envelopes and v0.3 bundles
+    envelope     DSSE envelopes and v0.3 bundles    annotated    the same of certificates, as cosign 2 keeps them
 """

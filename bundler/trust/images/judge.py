@@ -40,7 +40,7 @@ class Verdict:
 _USABLE: dict[type[Leaf], frozenset[Kind]] = {
     Nothing: frozenset(),
     Cosign: frozenset({"cosign", "bundle"}),
-    Sigstore: frozenset({"cosign", "bundle"}),
+    Sigstore: frozenset({"cosign", "attestation", "bundle"}),
     Attested: frozenset({"attestation", "bundle"}),
     Gpg: frozenset({"gpg"}),
 }
@@ -76,7 +76,7 @@ def _look(leaf: Leaf, subject: Subject, evidence: Evidence, open_message: OpenMe
         case Cosign():
             return cosign.check(leaf, subject.digest, subject.manifest, subject.image, evidence)
         case Sigstore():
-            return sigstore.check(leaf, subject.digest, subject.manifest, evidence)
+            return sigstore.check(leaf, subject.digest, subject.manifest, subject.image, evidence)
         case Attested():
             return attestation.check(leaf, subject.digest, evidence)
         case Gpg():

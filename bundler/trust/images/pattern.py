@@ -5,7 +5,8 @@
     ghcr.io/acme/**                all of ghcr.io/acme and below
     **                             every image
 
-RE2 does the matching, so its time grows with the name's length and nothing else.
+A registry's host has no case and 443 is its usual port, so ``GHCR.io:443/acme/app`` is a name of ``ghcr.io/acme/app``, and
+no way past a rule about it. RE2 does the matching, so its time grows with the name's length and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from bundler.errors import ConfigError
 
 LENGTH = 512
+_HOST = re.compile(r"[A-Za-z0-9.*-]+(?::[0-9*]+)?|\[[0-9A-Fa-f:]+\](?::[0-9*]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Patterns:
 
     def matches(self, name: str) -> bool:
         """Whether a name, the name without its digest, or without digest and tag, is one of the pattern."""
-        return any(self._compiled.fullmatch(f"/{each}") is not None for each in _forms(name))
+        return any(self._compiled.fullmatch(f"/{each}") is not None for each in _forms(_plain(name)))
 
 
 def problem_of(text: str) -> str:
@@ -51,10 +53,16 @@ def compiled(texts: Sequence[str]) -> Patterns:
     options: Any = re2.Options()
     options.log_errors = False
     try:
-        expression = re2.compile("|".join(map(_expression, texts)), options)
+        expression = re2.compile("|".join(_expression(_plain(text)) for text in texts), options)
     except re2.error:
         raise ConfigError("too many patterns in one rule", hint="divide them among several rules") from None
     return Patterns(tuple(texts), expression)
+
+
+def _plain(name: str) -> str:
+    """A name, or a pattern, with its registry in the usual spelling."""
+    host, slash, rest = name.partition("/")
+    return f"{host.lower().removesuffix(':443')}/{rest}" if slash and _HOST.fullmatch(host) else name
 
 
 def _forms(name: str) -> list[str]:

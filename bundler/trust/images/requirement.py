@@ -54,17 +54,19 @@ class Subject:
 class Sigstore:
     """A sigstore signature under a certificate, or with ``predicate_type`` an attestation under one.
 
-    ``trusted_root`` is the bytes of a trusted root file.
+    ``trusted_root`` is the bytes of a trusted root file. ``identity`` is about signatures alone.
     """
 
     issuer: str
     subject: Subject
     trusted_root: bytes = field(repr=False)
     predicate_type: str = ""
+    identity: Identity = field(default=Identity("any"))
 
     def __str__(self) -> str:
         what = f"sigstore attestation {self.predicate_type}" if self.predicate_type else "sigstore signature"
-        return f"{what} by {self.subject} ({self.issuer})"
+        name = "" if self.identity.type == "any" else f", {self.identity}"
+        return f"{what} by {self.subject} ({self.issuer}){name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ was signed is this image.
 
     root file ──▶ verifier ──▶ chain, SCT, log entry, signature ──▶ issuer and subject ──▶ digest (and predicate type)
 
-Taken are bundles of v0.1 to v0.3 with their inclusion proof. cosign 2 keeps certificates in annotations without such a
-proof; these are reported, and not taken.
+Taken are bundles of v0.1 to v0.3 with their inclusion proof, and what cosign 2 keeps in a layer's annotations, for which
+the log's promise stands in place of the proof (:mod:`bundler.trust.images.annotated`).
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,14 @@ from bundler.errors import BundlerError, ConfigError, quoted
 from bundler.oci.digest import Digest
 from bundler.oci.strict_json import loads
 from bundler.trust.images.attestation import COSIGN_SIGN, parse_statement
-from bundler.trust.images.cosign import CERTIFICATE
+from bundler.trust.images.cosign import CERTIFICATE, parse_payload
 from bundler.trust.images.envelope import read_bundle
 from bundler.trust.images.evidence import Evidence, Found
 from bundler.trust.images.requirement import Sigstore, Subject
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+    from sigstore.models import Bundle
     from sigstore.verify import Verifier
 
 ROOT_CAP = 1 << 20
@@ -59,55 +61,72 @@ def verifier_of(trusted_root: bytes) -> Verifier:
         ) from None
 
 
-def check(requirement: Sigstore, digest: Digest, manifest: bytes, evidence: Evidence) -> Found:
-    """What one attached content is worth to a requirement for a certificate's signature.
+def check(requirement: Sigstore, digest: Digest, manifest: bytes, image: str, evidence: Evidence) -> Found:
+    """What one attached content is worth to a requirement for a certificate's signature of ``image``, its full name.
 
     ``manifest`` is the bytes that hash to ``digest``. Raises only for a bad trusted root.
     """
     verifier = verifier_of(requirement.trusted_root)
-    if evidence.kind == "cosign":
-        has_certificate = CERTIFICATE in evidence.annotations
-        return evidence.found(
-            problem="has its certificate in annotations, without the inclusion proof that offline verification needs"
-            if has_certificate
-            else "is signed by a key, not under a certificate"
-        )
-    try:
-        bundle = read_bundle(evidence.content)
-    except BundlerError as error:
-        return evidence.found(problem=str(error))
-    if not bundle.certified:
-        return evidence.found(problem="is signed by a key, not under a certificate")
+    if evidence.kind == "attestation" and not requirement.predicate_type:
+        return evidence.found()
     certificate = _Certificate(requirement)
     try:
-        signed = _verified(verifier, evidence.content, certificate, manifest, enveloped=bundle.envelope is not None)
-    except Exception as error:  # noqa: BLE001  # a stranger's certificate can break the library in many ways
-        _log.debug("sigstore bundle %s refused", evidence.digest, exc_info=True)
-        return evidence.found(problem=f"sigstore: {quoted(_line(error), 300)}")
-    by = (quoted(certificate.name),)
-    wanted = requirement.predicate_type or COSIGN_SIGN
-    if signed is None:
-        problem = "is a signature, not an attestation" if requirement.predicate_type else ""
-        return evidence.found(verified=not problem, by=by, problem=problem)
-    try:
-        about = parse_statement(*signed)
+        opened = _opened(evidence)
+        if opened is None:
+            return evidence.found(problem="is signed by a key, not under a certificate")
+        bundle, enveloped = opened
+        if enveloped:
+            signed = verifier.verify_dsse(bundle, certificate)
+        else:
+            signed = None
+            verifier.verify_artifact(evidence.content if evidence.kind == "cosign" else manifest, bundle, certificate)
     except BundlerError as error:
-        return evidence.found(by=by, problem=str(error))
-    problem = about.problem(digest, wanted)
-    return evidence.found(verified=not problem, by=by, predicate_type=quoted(about.predicate_type), problem=problem)
+        return evidence.found(problem=str(error))
+    except Exception as error:  # noqa: BLE001  # a stranger's certificate can break the library in many ways
+        _log.debug("sigstore signature %s refused", evidence.digest, exc_info=True)
+        return evidence.found(problem=f"sigstore: {quoted(_line(error), 300)}")
+    found = evidence.found(by=(quoted(certificate.name),))
+    if requirement.predicate_type and signed is None:
+        return found.spoilt("is a signature, not an attestation")
+    try:
+        if signed is not None:
+            return _of_statement(requirement, digest, image, signed, found)
+        return _of_payload(requirement, digest, image, evidence, found)
+    except BundlerError as error:
+        return found.spoilt(str(error))
 
 
-def _verified(
-    verifier: Verifier, raw: bytes, certificate: _Certificate, manifest: bytes, *, enveloped: bool
-) -> tuple[str, bytes] | None:
-    """Type and payload of an envelope that was verified; None for a verified signature over the manifest itself."""
-    from sigstore.models import Bundle
+def _opened(evidence: Evidence) -> tuple[Bundle, bool] | None:
+    """The library's bundle, and whether it is around an envelope; None for one that is signed by a key."""
+    if evidence.kind == "bundle":
+        from sigstore.models import Bundle
 
-    bundle = Bundle.from_json(raw)
-    if enveloped:
-        return verifier.verify_dsse(bundle, certificate)
-    verifier.verify_artifact(manifest, bundle, certificate)
-    return None
+        said = read_bundle(evidence.content)
+        return (Bundle.from_json(evidence.content), said.envelope is not None) if said.certified else None
+    from bundler.trust.images.annotated import read_annotated
+
+    return (read_annotated(evidence), evidence.kind == "attestation") if evidence.annotations.get(CERTIFICATE) else None
+
+
+def _of_statement(requirement: Sigstore, digest: Digest, image: str, signed: tuple[str, bytes], found: Found) -> Found:
+    """What a verified envelope is worth. A statement that the image was signed gives it no name."""
+    about = parse_statement(*signed)
+    problem = about.problem(digest, requirement.predicate_type or COSIGN_SIGN)
+    if not problem and not requirement.predicate_type:
+        problem = requirement.identity.problem("", image)
+    return replace(found, verified=not problem, predicate_type=quoted(about.predicate_type), problem=problem)
+
+
+def _of_payload(requirement: Sigstore, digest: Digest, image: str, evidence: Evidence, found: Found) -> Found:
+    """What a verified signature is worth: of cosign's payload, or of the manifest itself, which gives the image no name."""
+    reference = ""
+    if evidence.kind == "cosign":
+        parsed = parse_payload(evidence.content)
+        reference, found = parsed.reference, replace(found, name=quoted(parsed.reference))
+        if parsed.digest != digest:
+            return found.spoilt(f"cosign signature: is about another image, {parsed.digest}")
+    problem = requirement.identity.problem(reference, image)
+    return replace(found, verified=not problem, problem=problem)
 
 
 class _Certificate:

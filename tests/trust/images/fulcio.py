@@ -1,9 +1,10 @@
-"""A sigstore of one's own, in memory: a certificate authority, a certificate log and a transparency log of one entry.
+"""A sigstore of one's own, in memory: a certificate authority, a certificate log and a transparency log of two entries.
 
     site = Fulcio()
     site.trusted_root                                           # the bytes of a trusted_root.json
     site.bundle(statement(DIGEST), "me@site")                   # a v0.3 bundle around a statement, as JSON values
     site.bundle(MANIFEST, "me@site", enveloped=False)           # the same with a signature over the manifest
+    site.annotated(payload(DIGEST), "me@site")                  # a .sig's layer: its annotations, as cosign 2 writes them
 
 Everything that sigstore-python wants is there and right: chain, embedded SCT, log entry with inclusion proof, signed
 checkpoint and promise. Two sites trust nothing of each other.
@@ -193,33 +194,58 @@ class Fulcio:
             "mediaType": BUNDLE_TYPE,
             "verificationMaterial": {
                 "certificate": {"rawBytes": b64(certificate.public_bytes(Encoding.DER))},
-                "tlogEntries": [self._entry(kind, body)],
+                "tlogEntries": [self.entry(kind, body)],
             },
             **signed,
         }
 
-    def _entry(self, kind: str, body: bytes) -> dict[str, Any]:
-        """The one entry of a log of size 1: its leaf is its root (RFC 6962, 2.1)."""
-        root = hashlib.sha256(b"\0" + body).digest()
-        note = f"rekor.site.example - 1\n1\n{b64(root)}\n"
+    def annotated(self, content: bytes, *subjects: str, enveloped: bool = False, **more: Any) -> dict[str, str]:
+        """The annotations of a layer in a .sig; of one in a .att, with the ``envelope`` that is its content."""
+        document = self.bundle(content, *subjects, enveloped=enveloped, **more)
+        certificate = x509.load_der_x509_certificate(
+            base64.b64decode(document["verificationMaterial"]["certificate"]["rawBytes"])
+        )
+        (entry,) = document["verificationMaterial"]["tlogEntries"]
+        said = {
+            "SignedEntryTimestamp": entry["inclusionPromise"]["signedEntryTimestamp"],
+            "Payload": {
+                "body": entry["canonicalizedBody"],
+                "integratedTime": int(entry["integratedTime"]),
+                "logIndex": int(entry["logIndex"]),
+                "logID": base64.b64decode(entry["logId"]["keyId"]).hex(),
+            },
+        }
+        found = {
+            "dev.cosignproject.cosign/signature": "" if enveloped else document["messageSignature"]["signature"],
+            "dev.sigstore.cosign/certificate": certificate.public_bytes(Encoding.PEM).decode(),
+            "dev.sigstore.cosign/chain": self.root.public_bytes(Encoding.PEM).decode(),
+            "dev.sigstore.cosign/bundle": json.dumps(said),
+        }
+        return {**found, "envelope": json.dumps(document["dsseEnvelope"])} if enveloped else found
+
+    def entry(self, kind: str, body: bytes) -> dict[str, Any]:
+        """The second entry of a log of size 2 (RFC 6962, 2.1): Go's encoder leaves out an index of 0."""
+        first, leaf = (hashlib.sha256(b"\0" + content).digest() for content in (b"the first", body))
+        root = hashlib.sha256(b"\1" + first + leaf).digest()
+        note = f"rekor.site.example - 1\n2\n{b64(root)}\n"
         mark = b64(_key_id(self.rekor)[:4] + _signed(self.rekor, note.encode()))
         when = int(self.integrated.timestamp())
         promise = json.dumps(
-            {"body": b64(body), "integratedTime": when, "logID": _key_id(self.rekor).hex(), "logIndex": 0},
+            {"body": b64(body), "integratedTime": when, "logID": _key_id(self.rekor).hex(), "logIndex": 1},
             sort_keys=True,
             separators=(",", ":"),
         )
         return {
-            "logIndex": "0",
+            "logIndex": "1",
             "logId": {"keyId": b64(_key_id(self.rekor))},
             "kindVersion": {"kind": kind, "version": "0.0.1"},
             "integratedTime": str(when),
             "inclusionPromise": {"signedEntryTimestamp": b64(_signed(self.rekor, promise.encode()))},
             "inclusionProof": {
-                "logIndex": "0",
+                "logIndex": "1",
                 "rootHash": b64(root),
-                "treeSize": "1",
-                "hashes": [],
+                "treeSize": "2",
+                "hashes": [b64(first)],
                 "checkpoint": {"envelope": f"{note}\n\u2014 rekor.site.example {mark}\n"},
             },
             "canonicalizedBody": b64(body),

@@ -26,6 +26,15 @@ MATCHES = [
     ("reg.io/app", "reg.io:5000/app:1", False),
     ("ghcr.io/acme", "evil.io/ghcr.io/acme:1", False),
     ("ghcr.io/acme", "ghcr.io/acme\n:1", False),
+    ("ghcr.io/acme/**", "GHCR.io/acme/app:1", True),
+    ("ghcr.io/acme/**", "ghcr.io:443/acme/app:1", True),
+    ("GHCR.io:443/acme/**", "ghcr.io/acme/app:1", True),
+    ("*.site.io/app", "Reg.Site.io/app:1", True),
+    ("ghcr.io/acme/**", "ghcr.io:4430/acme/app:1", False),
+    ("ghcr.io/acme/app:v1", "ghcr.io/acme/app:V1", False),
+    ("[fd00::a]:443/app", "[FD00::A]/app:1", True),
+    ("oci:Build.d/app", "oci:build.d/app:1", False),
+    ("library/nginx", "library/nginx:1", True),
 ]
 
 

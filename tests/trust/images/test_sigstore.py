@@ -4,7 +4,6 @@ import copy
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -14,11 +13,13 @@ import pytest
 from bundler.errors import ConfigError
 from bundler.trust.images import sigstore
 from bundler.trust.images.evidence import Found
+from bundler.trust.images.identity import Identity
 from bundler.trust.images.requirement import Sigstore, Subject
 from tests.trust.images.fulcio import ISSUER, NOW, Fulcio
-from tests.trust.images.material import DIGEST, MANIFEST, OTHER, SPDX, b64, bundle, key, signature, statement
+from tests.trust.images.material import DIGEST, MANIFEST, OTHER, SPDX, b64, bundle, signature, statement
 
 ME = "me@site.example"
+NAME = "reg.io/team/app:1"
 WORKFLOW = "https://forge.example/acme/app/.forge/release.yml@refs/tags/v1"
 
 
@@ -37,7 +38,7 @@ def check(
 ) -> Found:
     subject = Subject(subject) if isinstance(subject, str) else subject
     requirement = Sigstore(issuer, subject, root or site().trusted_root, predicate_type)
-    return sigstore.check(requirement, DIGEST, MANIFEST, bundle(document=document))
+    return sigstore.check(requirement, DIGEST, MANIFEST, NAME, bundle(document=document))
 
 
 @cache
@@ -121,7 +122,7 @@ SPOILT: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "no inclusion proof": lambda: _set(signed(), f"{ENTRY}.inclusionProof", None),
     "no promise": lambda: _set(signed(), f"{ENTRY}.inclusionPromise", None),
-    "proof of another tree": lambda: _set(signed(), f"{ENTRY}.inclusionProof.treeSize", "2"),
+    "proof of another tree": lambda: _set(signed(), f"{ENTRY}.inclusionProof.treeSize", "3"),
     "negative tree": lambda: _set(signed(), f"{ENTRY}.inclusionProof.treeSize", "-1"),
     "checkpoint stripped": lambda: _set(signed(), f"{ENTRY}.inclusionProof.checkpoint", {"envelope": "x\n\ny\n"}),
     "integrated at another time": lambda: _set(
@@ -149,15 +150,18 @@ def test_signed_outside_of_the_certificates_life() -> None:
     assert not check(moved.bundle(statement(), ME)).verified
 
 
-def test_a_bundle_by_key_and_a_cosign_2_signature_are_not_taken() -> None:
+def test_what_is_signed_by_a_key_is_not_taken() -> None:
     requirement = Sigstore(ISSUER, Subject(ME), site().trusted_root)
-    by_key = sigstore.check(requirement, DIGEST, MANIFEST, bundle())
-    assert "by a key" in by_key.problem
-    assert "by a key" in sigstore.check(requirement, DIGEST, MANIFEST, signature()).problem
-    old = signature(signer=key("ann"))
-    annotations = {**old.annotations, "dev.sigstore.cosign/certificate": "-----BEGIN CERTIFICATE-----"}
-    legacy = sigstore.check(requirement, DIGEST, MANIFEST, replace(old, annotations=annotations))
-    assert "inclusion proof" in legacy.problem
+    assert "by a key" in sigstore.check(requirement, DIGEST, MANIFEST, NAME, bundle()).problem
+    assert "by a key" in sigstore.check(requirement, DIGEST, MANIFEST, NAME, signature()).problem
+
+
+def test_a_bundle_names_no_image_so_only_the_digest_can_decide() -> None:
+    named = Sigstore(ISSUER, Subject(ME), site().trusted_root, identity=Identity("matchRepository"))
+    for document in (signed(), site().bundle(MANIFEST, ME, enveloped=False)):
+        found = sigstore.check(named, DIGEST, MANIFEST, NAME, bundle(document=document))
+        assert not found.verified
+        assert "names no image" in found.problem
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,7 @@ def test_a_bundle_by_key_and_a_cosign_2_signature_are_not_taken() -> None:
 def test_a_bad_trusted_root_is_the_sites_own_error(root: bytes) -> None:
     requirement = Sigstore(ISSUER, Subject(ME), root)
     with pytest.raises(ConfigError, match="trusted root"):
-        sigstore.check(requirement, DIGEST, MANIFEST, bundle(document=signed()))
+        sigstore.check(requirement, DIGEST, MANIFEST, NAME, bundle(document=signed()))
 
 
 def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
