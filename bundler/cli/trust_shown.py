@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundler.bundle.statement import format_time
+from bundler.bundle.members import format_time
 from bundler.cli.console import Console
 from bundler.errors import quoted
 
@@ -18,6 +18,11 @@ def show_site(console: Console, shown: Shown) -> None:
     _show_roots(console, shown)
     _show_state(console, shown)
     if shown.waiting is not None:
+        root = shown.waiting.root
+        if shown.roots:
+            console.result("")
+        console.figures([("root that waits", f"{root.version}, would expire {format_time(root.expires)}")])
+        _show_roles(console, root, shown)
         say_lacks(console, shown.waiting)
 
 
@@ -43,10 +48,16 @@ def _show_roots(console: Console, shown: Shown) -> None:
             *((each.file_name, each.fingerprint) for each in shown.roots),
         ]
     )
+    _show_roles(console, root, shown)
+
+
+def _show_roles(console: Console, root: SiteRoot, shown: Shown) -> None:
+    """Who signs what by this root, and what it denies; keys that it denies have their names from earlier roots."""
     console.result("")
     roles = [root.root, root.targets, *root.channels.values()]
     console.table(("role", "key", "name", "kind"), [row for role in roles for row in _rows(root, role)])
-    denied = [("denied key", root.named(key_id)) for key_id in sorted(root.denied_keys)]
+    named = {key_id: each for each in (root, *shown.roots) for key_id, name in each.names.items() if name}
+    denied = [("denied key", named.get(key_id, root).named(key_id)) for key_id in sorted(root.denied_keys)]
     denied += [("denied statement", digest) for digest in sorted(root.denied_statements)]
     if denied:
         console.result("")

@@ -13,18 +13,22 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.errors import ConfigError, NotFoundError, TrustError, disk_error, quoted
-from bundler.journey.files import read_file, write_over
+from bundler.bundle.members import line_in
+from bundler.errors import BundlerError, ConfigError, NotFoundError, TrustError, disk_error, quoted
+from bundler.journey.files import read_file
 from bundler.journey.keys import read_public_keys
-from bundler.journey.trusting import first_state, locked, newest_root, read_root, read_state, root_versions
+from bundler.journey.site_files import LEFT, is_kept, locked, move_kept, no_site, read_kept, sweep, write_kept
+from bundler.journey.trusting import first_state, newest_root, read_state, root_versions, site_roots
 from bundler.oci.digest import Digest, is_digest
+from bundler.oci.strict_json import Fields
 from bundler.trust.keys import PublicKey
-from bundler.trust.root import ROOT_CAP, Role, SiteRoot, parse_root, pinned, root_name, walk
+from bundler.trust.root import MAX_NAME, ROOT_CAP, Role, SiteRoot, parse_root, pinned, root_name
 from bundler.trust.root_making import Lack, Plan, draft, lacking, merged, plan_of, with_signatures
 from bundler.trust.state import STATE, State, write_state
 
@@ -102,9 +106,14 @@ class Shown:
 
 
 def named_keys(paths: Sequence[Path]) -> tuple[tuple[PublicKey, ...], dict[str, str]]:
-    """Public keys from files, and the files' names without their ending as the keys' names."""
+    """Public keys from files, and the keys' names: see :func:`name_of`."""
     keys = read_public_keys(paths)
-    return keys, {key.key_id: path.stem for key, path in zip(keys, paths, strict=True) if path.stem.isprintable()}
+    return keys, {key.key_id: name_of(path) for key, path in zip(keys, paths, strict=True)}
+
+
+def name_of(path: Path) -> str:
+    """A key's name for people: its file's without the ending, as far as a root holds it; empty if it can't be printed."""
+    return path.stem[:MAX_NAME] if path.stem.isprintable() else ""
 
 
 def begin(directory: Path, wanted: Wanted, *, signers: Sequence[Signer], now: datetime) -> Made:
@@ -121,12 +130,16 @@ def begin(directory: Path, wanted: Wanted, *, signers: Sequence[Signer], now: da
     raw = with_signatures(draft(plan, 1), signers, previous=None, what=root_name(1))
     _make(directory)
     with locked(directory):
+        _check_empty(directory)
         _write_state(directory, None)
         return _settle(directory, raw, None)
 
 
 def pin(directory: Path, root: Path, fingerprint: str) -> SiteRoot:
-    """Make a trust directory around a root whose SHA-256 was told by another way than the file itself."""
+    """Make a trust directory around a root whose SHA-256 was told by another way than the file itself.
+
+    Again over the same root, as long as nothing has been accepted there, it changes nothing.
+    """
     raw = read_file(root, what="--root", cap=ROOT_CAP)
     wanted = "".join(fingerprint.split()).replace(":", "").lower().removeprefix("sha256")
     found = hashlib.sha256(raw).hexdigest()
@@ -143,8 +156,9 @@ def pin(directory: Path, root: Path, fingerprint: str) -> SiteRoot:
     trusted = pinned(raw, what=str(root))
     _make(directory)
     with locked(directory):
+        _check_empty(directory, but=trusted)
         _write_state(directory, trusted)
-        write_over(directory / trusted.file_name, raw)
+        write_kept(directory / trusted.file_name, raw)
     return trusted
 
 
@@ -175,7 +189,7 @@ def sign(directory: Path, *, signers: Sequence[Signer], others: Sequence[Path] =
         for path in others:
             raw = _merged(raw, path, current)
         raw = with_signatures(raw, signers, previous=current, what=root_name(waiting.version))
-        if not (directory / STATE).exists():
+        if current is None and not is_kept(directory / STATE):
             _write_state(directory, None)
         return _settle(directory, raw, current)
 
@@ -183,17 +197,13 @@ def sign(directory: Path, *, signers: Sequence[Signer], others: Sequence[Path] =
 def show(directory: Path) -> Shown:
     """What a trust directory holds; every root is verified again, each by the one before it."""
     with locked(directory):
-        versions = root_versions(directory)
-        roots: list[SiteRoot] = []
-        if versions:
-            roots.append(pinned(read_root(directory, versions[0]), what=root_name(versions[0])))
-            roots.extend(walk(roots[0], {version: read_root(directory, version) for version in versions}))
+        roots = site_roots(directory) if root_versions(directory) else []
         current = roots[-1] if roots else None
         waiting = _waiting(directory, current)
         made = None if waiting is None else _made(directory, waiting, current)
         if not roots and made is None:
-            newest_root(directory)
-        state = read_state(directory) if roots or (directory / STATE).exists() else None
+            raise no_site(directory)
+        state = read_state(directory) if roots or is_kept(directory / STATE) else None
     return Shown(directory, tuple(roots), made, state)
 
 
@@ -209,6 +219,7 @@ def travelling(directory: Path) -> dict[str, bytes]:
 
 
 def _changed(plan: Plan, wanted: Change, now: datetime) -> Plan:
+    """The plan after the change. A key that is denied leaves every role: it can't be one of those who must sign."""
     role = _changed_role(plan, wanted)
     channels = {name: each for name, each in plan.channels.items() if name != wanted.channel}
     if wanted.channel and role.keys:
@@ -217,20 +228,33 @@ def _changed(plan: Plan, wanted: Change, now: datetime) -> Plan:
     if wanted.root_threshold is not None:
         root = replace(root, threshold=wanted.root_threshold)
     known = {key.key_id for each in (plan.root, plan.targets, role, root, *channels.values()) for key in each.keys}
+    denied = plan.denied_keys | {_key_id(known, text) for text in wanted.deny_keys}
+    for key in (*(wanted.keys or ()), *wanted.add, *(wanted.root_keys or ())):
+        if key.key_id in denied:
+            raise ConfigError(
+                f"key {key.key_id}: is denied, and never counts",
+                hint="have its owner make a new one: denials are not lifted",
+            )
     return replace(
         plan,
-        root=root,
-        targets=plan.targets if wanted.channel else role,
-        channels=channels,
-        denied_keys=plan.denied_keys | {_key_id(known, text) for text in wanted.deny_keys},
+        root=_without(root, denied),
+        targets=_without(plan.targets if wanted.channel else role, denied),
+        channels={name: _without(each, denied) for name, each in channels.items()},
+        denied_keys=denied,
         denied_statements=plan.denied_statements | {_statement(text) for text in wanted.deny_statements},
         names={**plan.names, **wanted.names},
         expires=_expiry(now, wanted.valid_for),
     )
 
 
+def _without(role: Role, denied: frozenset[str]) -> Role:
+    return replace(role, keys=tuple(key for key in role.keys if key.key_id not in denied))
+
+
 def _changed_role(plan: Plan, wanted: Change) -> Role:
     """The role of the channel, or targets, after the change."""
+    if wanted.channel:
+        line_in(Fields({"--channel": wanted.channel}, what="trust", error=ConfigError), "--channel")
     old = plan.channels.get(wanted.channel) if wanted.channel else plan.targets
     role = old or Role(wanted.channel, (), 1)
     keys = {key.key_id: key for key in (role.keys if wanted.keys is None else wanted.keys)}
@@ -266,26 +290,24 @@ def _expiry(now: datetime, days: int) -> datetime:
 def _waiting(directory: Path, current: SiteRoot | None) -> SiteRoot | None:
     version = 1 if current is None else current.version + 1
     path = directory / f"{root_name(version)}{PART}"
-    if not path.exists():
+    if not is_kept(path):
         return None
-    root = parse_root(read_file(path, what="root", cap=ROOT_CAP), what=str(path))
+    root = parse_root(read_kept(path, cap=ROOT_CAP), what=str(path))
     if root.version != version:
-        raise TrustError(f"{path}: says that it is version {root.version}")
+        raise TrustError(f"{path}: says that it is version {root.version}", hint="remove it, and make it again")
     return root
 
 
 def _settle(directory: Path, raw: bytes, current: SiteRoot | None) -> Made:
-    """Write the root where it belongs: as finished, or as one that waits."""
+    """Write the root where it belongs: as one that waits, and from there as finished, so that never both are there."""
     version = 1 if current is None else current.version + 1
     root = parse_root(raw, what=root_name(version))
     made = _made(directory, root, current)
-    write_over(made.path, raw)
+    sweep(directory, LEFT.fullmatch)
+    part = directory / f"{root.file_name}{PART}"
+    write_kept(part, raw)
     if not made.lacks:
-        part = directory / f"{root.file_name}{PART}"
-        try:
-            part.unlink(missing_ok=True)
-        except OSError as problem:
-            raise disk_error(problem, f"remove {part}") from problem
+        move_kept(part, made.path)
     return made
 
 
@@ -302,16 +324,34 @@ def _merged(raw: bytes, path: Path, current: SiteRoot | None) -> bytes:
 
 
 def _make(directory: Path) -> None:
-    """A directory without anything in it, so that no old root or state is taken for the new one's."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if os.listdir(directory):  # noqa: PTH208  # names are all that is wanted
-            raise ConfigError(
-                f"{directory}: is not empty", hint="choose another directory; a trust directory is never made over"
-            )
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as problem:
         raise disk_error(problem, f"make {directory}") from problem
 
 
+def _check_empty(directory: Path, *, but: SiteRoot | None = None) -> None:
+    """Nothing is there, so that no old root or state is taken for the new one's.
+
+    But for what a killed run of the same command left: a state that remembers nothing yet, and the root that was to be
+    pinned.
+    """
+    try:
+        there = {name for name in os.listdir(directory) if not LEFT.fullmatch(name)}  # noqa: PTH208  # names are enough
+    except OSError as problem:
+        raise disk_error(problem, f"read {directory}") from problem
+    with suppress(BundlerError):
+        if but is not None and but.file_name in there and read_kept(directory / but.file_name, cap=ROOT_CAP) == but.raw:
+            there.remove(but.file_name)
+        if STATE in there and read_state(directory) == first_state(but):
+            there.remove(STATE)
+    if there:
+        raise ConfigError(
+            f"{directory}: is not empty",
+            hint="`bundler trust show` prints what a trust directory holds; it is never made over: choose another directory",
+        )
+    sweep(directory, LEFT.fullmatch)
+
+
 def _write_state(directory: Path, root: SiteRoot | None) -> None:
-    write_over(directory / STATE, write_state(first_state(root)))
+    write_kept(directory / STATE, write_state(first_state(root)))

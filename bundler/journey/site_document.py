@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bundler.bundle.statement import format_time
+from bundler.bundle.members import format_time
 
 if TYPE_CHECKING:
     from bundler.journey.rooting import Shown
@@ -22,7 +22,7 @@ def document(shown: Shown) -> dict[str, Any]:
             for each in shown.roots
         ],
         "root": None if root is None else _root(root),
-        "waiting": None if shown.waiting is None else shown.waiting.document(),
+        "waiting": None if shown.waiting is None else {**shown.waiting.document(), "root": _root(shown.waiting.root)},
         "state": None if shown.state is None else _state(shown.state),
     }
 

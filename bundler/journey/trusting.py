@@ -14,11 +14,10 @@ to read there. A directory that lacks its state is not believed: an attacker's f
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,20 +25,35 @@ from pathlib import Path
 
 from bundler.bundle.statement import STATEMENT_CAP, Statement, parse_statement
 from bundler.bundle.unpack import opened
-from bundler.errors import BundlerError, LockedError, NotFoundError, ReadOnlyError, TrustError, disk_error
-from bundler.journey.files import read_file, write_over
+from bundler.errors import (
+    BundlerError,
+    LockedError,
+    NotFoundError,
+    ReadOnlyError,
+    TrustError,
+    disk_error,
+)
+from bundler.journey.site_files import (
+    LEFT,
+    is_kept,
+    locked,
+    make_folder,
+    no_site,
+    read_kept,
+    sweep,
+    write_kept,
+)
 from bundler.oci.digest import digest_of, hex_of
 from bundler.trust import state as states
 from bundler.trust.keys import PublicKey
-from bundler.trust.root import MAX_STEPS, ROOT_CAP, SiteRoot, pinned, root_name, version_in
+from bundler.trust.root import MAX_STEPS, ROOT_CAP, SiteRoot, pinned, root_name, version_in, walk
 from bundler.trust.state import STATE, STATE_CAP, Mark, Relation, State, parse_state, write_state
 from bundler.trust.verify import Documents, Trusted, verify_managed
 
 ACCEPTED = "accepted"
-PATIENCE = 10.0
-_PAUSE = 0.02
-_LEFT = re.compile(r"\.(state\.json|[0-9]{1,6}\.root\.json(\.part)?)\.\w+")
-"""Names of files that were being written."""
+_KEPT = re.compile(r"[0-9a-f]{64,128}\.json|\.[0-9a-f]{64,128}\.json\.\w+")
+"""Names in that folder, half written ones included; anything else there is somebody's own, and left alone."""
+_PUT_BACK = "put it back from a copy, or make the trust directory anew with `bundler trust init`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +168,7 @@ class Site:
             return None
         path = self.directory / ACCEPTED / _kept_name(mark)
         try:
-            raw = read_file(path, what="accepted statement", cap=STATEMENT_CAP)
+            raw = read_kept(path, cap=STATEMENT_CAP)
             return parse_statement(raw, what=str(path)) if digest_of(raw) == mark.accepted else None
         except BundlerError:  # a report without its comparison is better than none
             return None
@@ -168,12 +182,19 @@ class Site:
         with self._changing():
             state = states.accepted(self.state, statement, digest, now=now, reason=reason, min_serial=min_serial)
             folder = self.directory / ACCEPTED
-            _make(folder)
+            make_folder(folder)
             mark = state.marks[statement.name, statement.channel]
-            write_over(folder / _kept_name(mark), trusted.payload)
+            write_kept(folder / _kept_name(mark), trusted.payload)
             self._write(state)
             wanted = {_kept_name(each) for each in state.marks.values()}
-            _sweep(folder, lambda name: name not in wanted)
+            sweep(folder, lambda name: name not in wanted and _KEPT.fullmatch(name))
+
+    def is_last(self, trusted: Trusted) -> bool:
+        """Whether the bundle is still the one of its line that was taken last, by whichever run."""
+        with locked(self.directory):
+            self._read()
+        mark = self.state.marks.get((trusted.statement.name, trusted.statement.channel))
+        return mark is not None and mark.accepted == trusted.statement_digest
 
     def saw(self, trusted: Trusted, *, now: datetime) -> None:
         """Count a verification that ended well as a good run: the clock's floor may rise, and nothing else.
@@ -195,39 +216,19 @@ class Site:
                     f"{self.directory}: another run has brought root {self.root.version} meanwhile",
                     hint="run the same command again: the bundle must satisfy the new root",
                 )
-            _sweep(self.directory, _LEFT.fullmatch)
+            sweep(self.directory, LEFT.fullmatch)
             yield
 
     def _read(self) -> None:
-        self.root, self.state = newest_root(self.directory), read_state(self.directory)
+        self.root, self.state = newest_root(self.directory, self.root), read_state(self.directory)
 
     def _keep(self, step: SiteRoot) -> None:
-        write_over(self.directory / step.file_name, step.raw)
+        write_kept(self.directory / step.file_name, step.raw)
         self.root = step
 
     def _write(self, state: State) -> None:
-        write_over(self.directory / STATE, write_state(state))
+        write_kept(self.directory / STATE, write_state(state))
         self.state = state
-
-
-@contextmanager
-def locked(directory: Path, *, patience: float = PATIENCE) -> Iterator[None]:
-    """Be the only one who works in a trust directory; :class:`LockedError` after ``patience`` seconds of waiting."""
-    try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        raise _no_site(directory) from None
-    except OSError as problem:
-        raise disk_error(problem, f"open the trust directory {directory}") from problem
-    try:
-        until = time.monotonic() + patience
-        while not _try_lock(fd, directory):
-            if time.monotonic() >= until:
-                raise LockedError(f"{directory}: another process works in this trust directory")
-            time.sleep(_PAUSE)
-        yield
-    finally:
-        os.close(fd)
 
 
 def root_versions(directory: Path) -> list[int]:
@@ -257,26 +258,72 @@ def read_root(directory: Path, version: int) -> bytes:
         return b"".join(parts)
 
 
-def newest_root(directory: Path) -> SiteRoot:
-    """The root that counts. Raises :class:`NotFoundError` where there is none."""
+def site_roots(directory: Path) -> list[SiteRoot]:
+    """The roots of a trust directory, each signed by the one before it; the last one counts.
+
+    They begin with the one that was pinned. Raises :class:`NotFoundError` where there is none, :class:`TrustError` for one
+    that is damaged, missing in between, not signed by its predecessor, or not the one that was pinned.
+    """
     versions = root_versions(directory)
     if not versions:
-        raise _no_site(directory)
-    root = pinned(read_root(directory, versions[-1]), what=str(directory / root_name(versions[-1])))
-    if root.version != versions[-1]:
-        raise TrustError(f"{directory / root_name(versions[-1])}: says that it is version {root.version}")
+        raise no_site(directory)
+    pin = read_state(directory).pinned if is_kept(directory / STATE) else None
+    if pin is not None:
+        versions = [version for version in versions if version >= pin[0]]
+        if versions[:1] != [pin[0]] or hashlib.sha256(_own_root(directory, pin[0])).hexdigest() != pin[1]:
+            raise TrustError(
+                f"{directory / root_name(pin[0])}: is missing, or not the root that was pinned here, whose SHA-256 is {pin[1]}",
+                hint=f"put it back: every bundle of the site carries it; or make {directory} anew",
+            )
+    roots: list[SiteRoot] = []
+    for version in versions:
+        raw = _own_root(directory, version)
+        try:
+            roots.append(_following(roots[-1] if roots else None, version, raw))
+        except TrustError as problem:
+            raise problem.about(str(directory)) from None
+    return roots
+
+
+def newest_root(directory: Path, known: SiteRoot | None = None) -> SiteRoot:
+    """The last of :func:`site_roots`. If that is ``known``, which was one before, nothing is verified again."""
+    versions = root_versions(directory)
+    if (
+        known is not None
+        and versions
+        and versions[-1] == known.version
+        and _own_root(directory, known.version) == known.raw
+    ):
+        return known
+    return site_roots(directory)[-1]
+
+
+def _following(before: SiteRoot | None, version: int, raw: bytes) -> SiteRoot:
+    what = root_name(version)
+    if before is None:
+        root = pinned(raw, what=what)
+        if root.version != version:
+            raise TrustError(f"{what}: says that it is version {root.version}", hint=_PUT_BACK)
+        return root
+    if version > before.version + 1:
+        raise TrustError(f"{what}: root {before.version + 1} is missing, which must come before it", hint=_PUT_BACK)
+    (root,) = walk(before, {version: raw})
     return root
+
+
+def _own_root(directory: Path, version: int) -> bytes:
+    return read_kept(directory / root_name(version), cap=ROOT_CAP)
 
 
 def read_state(directory: Path) -> State:
     """What the site remembers; :class:`TrustError` where that is gone or damaged."""
     path = directory / STATE
-    if not path.exists():
+    if not is_kept(path):
         raise TrustError(
             f"{path}: is missing, so nothing says how far this site has come",
             hint="put it back from a copy, or make the site anew with `bundler trust init`, --min-serial and a new pin",
         )
-    return parse_state(read_file(path, what=STATE, cap=STATE_CAP), what=str(path))
+    return parse_state(read_kept(path, cap=STATE_CAP), what=str(path))
 
 
 def first_state(root: SiteRoot | None) -> State:
@@ -284,37 +331,5 @@ def first_state(root: SiteRoot | None) -> State:
     return State() if root is None else replace(State(), pinned=(root.version, root.fingerprint))
 
 
-def _no_site(directory: Path) -> NotFoundError:
-    return NotFoundError(
-        f"{directory}: is no trust directory: it holds no N.root.json",
-        hint=f"make one with `bundler trust init {directory} --root N.root.json --fingerprint SHA256`",
-    )
-
-
-def _try_lock(fd: int, directory: Path) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as problem:
-        raise disk_error(problem, f"lock the trust directory {directory}") from problem
-    return True
-
-
 def _kept_name(mark: Mark) -> str:
     return f"{hex_of(mark.accepted)}.json"
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as problem:
-        raise disk_error(problem, f"make {folder}") from problem
-
-
-def _sweep(folder: Path, unwanted: Callable[[str], object]) -> None:
-    """Remove what a killed run left half written, or no mark names any more. What can't be removed does no harm."""
-    with suppress(OSError):
-        for path in folder.iterdir():
-            if unwanted(path.name):
-                path.unlink()

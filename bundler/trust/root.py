@@ -9,19 +9,20 @@
         keep(step)                                  # and holds from then on, whatever becomes of the bundle
     check_current(step, now)
 
-Reading, canonical form and thresholds are python-tuf's (TUF specification 1.0.31, sections 4.3 and 5.3); every key must be
+Reading, canonical form and signatures are python-tuf's (TUF specification 1.0.31, sections 4.3 and 5.3); every key must be
 one that :mod:`bundler.trust.keys` takes, and must stand under its own id: its bundler id, or the one TUF's tools compute.
+A key that a root denies does not count towards that root's own threshold, nor towards the next one's.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bundler.bundle.statement import format_time, line_in
+from bundler.bundle.members import format_time, line_in
 from bundler.errors import BundlerError, ConfigError, LimitError, PolicyError, TrustError, quoted
 from bundler.oci.digest import Digest, is_digest
 from bundler.oci.strict_json import Fields, loads
@@ -40,8 +41,10 @@ MAX_SIGNATURES = 1024
 CHANNELS = "x-bundler-channels"
 DENIED = "x-bundler-denied"
 NAME = "x-bundler-name"
-_MAX_NAME = 100
+MAX_NAME = 100
+"""Characters of a key's name."""
 _VALUES = 20_000
+_ASK = "do not use it: get the root again from where it was made, or from a copy that was kept"
 _ED25519 = bytes.fromhex("302a300506032b6570032100")
 SCHEMES = {
     "ecdsa-p256": ("ecdsa", "ecdsa-sha2-nistp256"),
@@ -114,8 +117,11 @@ def parse_root(raw: bytes, *, what: str) -> SiteRoot:
     Raises :class:`TrustError` if it is not root metadata that bundler takes, :class:`LimitError` beyond 256 KiB, and
     :class:`ConfigError` where python-tuf is not installed.
     """
-    value = loads(raw, what=what, cap=ROOT_CAP, values=_VALUES, error=TrustError)
-    fields = Fields(value, what=what, error=TrustError)
+    try:
+        value = loads(raw, what=what, cap=ROOT_CAP, values=_VALUES, error=_unfit)
+    except LimitError as problem:
+        raise LimitError(str(problem), hint=_ASK) from None
+    fields = Fields(value, what=what, error=_unfit)
     signed = fields.object("signed")
     _check_frame(fields, signed)
     for name in value["signed"]:
@@ -124,7 +130,7 @@ def parse_root(raw: bytes, *, what: str) -> SiteRoot:
     channels = _channels(signed, value["signed"])
     denied_keys, denied_statements = _denied(signed)
     metadata = _metadata(value, what)
-    keys, names = _keys(metadata.signed, what)
+    keys, names, known = _keys(metadata.signed, what)
     own, targets = metadata.signed.roles["root"], metadata.signed.roles["targets"]
     return SiteRoot(
         raw=raw,
@@ -133,7 +139,7 @@ def parse_root(raw: bytes, *, what: str) -> SiteRoot:
         root=_role("root", own.keyids, own.threshold, keys, what),
         targets=_role("targets", targets.keyids, targets.threshold, keys, what),
         channels={name: _role(name, ids, threshold, keys, what) for name, (ids, threshold) in channels.items()},
-        denied_keys=frozenset(keys[name].key_id if name in keys else name for name in denied_keys),
+        denied_keys=frozenset(known.get(name, name) for name in denied_keys),
         denied_statements=denied_statements,
         names=names,
         metadata=metadata,
@@ -156,7 +162,10 @@ def walk(trusted: SiteRoot, candidates: Mapping[int, bytes]) -> Iterator[SiteRoo
     """
     ahead = [version for version in sorted(candidates) if version >= trusted.version]
     if len(ahead) > MAX_STEPS:
-        raise LimitError(f"{root_name(ahead[-1])}: {len(ahead)} roots in one walk, more than the {MAX_STEPS} allowed")
+        raise LimitError(
+            f"{root_name(ahead[-1])}: {len(ahead)} roots in one walk, more than the {MAX_STEPS} allowed",
+            hint="verify an older bundle first, which carries fewer of them, or pin a newer root with `bundler trust init`",
+        )
     for version in ahead:
         what = root_name(version)
         if version > trusted.version + 1:
@@ -166,7 +175,7 @@ def walk(trusted: SiteRoot, candidates: Mapping[int, bytes]) -> Iterator[SiteRoo
             )
         root = parse_root(candidates[version], what=what)
         if root.version != version:
-            raise TrustError(f"{what}: says that it is version {root.version}")
+            raise _unfit(f"{what}: says that it is version {root.version}")
         if version == trusted.version:
             if root.metadata.signed_bytes != trusted.metadata.signed_bytes:
                 raise TrustError(
@@ -189,40 +198,35 @@ def check_current(root: SiteRoot, now: datetime) -> None:
         )
 
 
-def missing_for(role: Role, signed: set[str], denied: frozenset[str] = frozenset()) -> list[str]:
+def missing_for(role: Role, signed: Collection[str], denied: frozenset[str] = frozenset()) -> list[str]:
     """The ids of those keys of a role that have not signed and may."""
     return [key.key_id for key in role.keys if key.key_id not in signed and key.key_id not in denied]
 
 
-def signers_of(root: SiteRoot, role: Role) -> set[str]:
-    """The ids of the keys of ``role``, which may be another root's, that have signed ``root``."""
-    from securesystemslib.exceptions import UnverifiedSignatureError
+def signatures_by(owner: SiteRoot, root: SiteRoot) -> dict[str, str]:
+    """Signatures of ``owner``'s root keys that hold over ``root``: the id that each is under, and its key's bundler id.
 
-    message, signatures = root.metadata.signed_bytes, root.metadata.signatures
-    found: set[str] = set()
-    for key in role.keys:
-        tuf = tuf_key(key)
-        for key_id in (key.key_id, default_id(tuf)):
-            if key_id in signatures:
-                try:
-                    tuf.verify_signature(signatures[key_id], message)
-                except UnverifiedSignatureError:
-                    continue
-                found.add(key.key_id)
-    return found
+    The ids are those that the keys stand under in ``owner``, as TUF counts them. Keys that ``owner`` denies are left out.
+    """
+    role = owner.metadata.signed.roles["root"]
+    keys = dict(zip(role.keyids, owner.root.keys, strict=True))
+    result = owner.metadata.signed.get_verification_result("root", root.metadata.signed_bytes, root.metadata.signatures)
+    ids = {name: keys[name].key_id for name in result.signed}
+    return {name: key_id for name, key_id in ids.items() if key_id not in owner.denied_keys}
 
 
 def _check_signed(root: SiteRoot, owner: SiteRoot, what: str) -> None:
-    """python-tuf's threshold for ``root`` by ``owner``'s root role; ``owner`` is the root itself or its predecessor."""
-    result = owner.metadata.signed.get_verification_result("root", root.metadata.signed_bytes, root.metadata.signatures)
-    if result.verified:
-        return
+    """The threshold of ``owner``'s root role for ``root``; ``owner`` is the root itself or its predecessor."""
     role = owner.root
-    signed = signers_of(root, role)
-    missing = ", ".join(owner.named(key_id) for key_id in missing_for(role, signed))
+    signed = signatures_by(owner, root).values()
+    if len(signed) >= role.threshold:
+        return
+    missing = ", ".join(owner.named(key_id) for key_id in missing_for(role, signed, owner.denied_keys))
+    denied = ", ".join(owner.named(key.key_id) for key in role.keys if key.key_id in owner.denied_keys)
     whose = "its own root keys" if owner is root else f"the root keys of root {owner.version}, which this site trusts"
     raise TrustError(
-        f"{what}: signed by {len(signed)} of {whose}, where {role.threshold} are needed; missing: {missing}",
+        f"{what}: signed by {len(signed)} of {whose}, where {role.threshold} are needed; "
+        f"missing: {missing or 'none that may sign'}" + (f"; denied: {denied}" if denied else ""),
         hint="it is self-made, of another site, or not finished: `bundler trust sign` adds signatures where the keys are",
     )
 
@@ -252,6 +256,11 @@ def needs_tuf(problem: ImportError) -> BundlerError:
     )
 
 
+def _unfit(message: str) -> TrustError:
+    """What to say of a file that is no root which bundler takes."""
+    return TrustError(message, hint=_ASK)
+
+
 def _metadata(value: Any, what: str) -> Metadata[Root]:
     try:
         from tuf.api.metadata import Metadata
@@ -261,7 +270,7 @@ def _metadata(value: Any, what: str) -> Metadata[Root]:
         metadata: Metadata[Root] = Metadata.from_dict(value)
         _ = metadata.signed_bytes  # canonical JSON has no floats
     except Exception as problem:  # noqa: BLE001  # the library names no classes of its own here
-        raise TrustError(f"{what}: not TUF root metadata: {quoted(f'{type(problem).__name__}: {problem}')}") from None
+        raise _unfit(f"{what}: not TUF root metadata: {quoted(f'{type(problem).__name__}: {problem}')}") from None
     return metadata
 
 
@@ -275,7 +284,7 @@ def _check_frame(fields: Fields, signed: Fields) -> None:
         raise signed.fail("spec_version", f"must be 1.0, not {quoted(signed.text('spec_version'))!r}")
     signed.text("expires")
     if len(fields.array("signatures")) > MAX_SIGNATURES:
-        raise LimitError(f"{fields.what}: more than {MAX_SIGNATURES} signatures")
+        raise LimitError(f"{fields.what}: more than {MAX_SIGNATURES} signatures", hint=_ASK)
     roles = signed.object("roles")
     for name in ("root", "targets", "snapshot", "timestamp"):
         _role_fields(roles.object(name))
@@ -300,7 +309,7 @@ def _channels(signed: Fields, members: Mapping[str, Any]) -> dict[str, tuple[tup
     channels = signed.object(CHANNELS)
     found = {}
     for name in members[CHANNELS]:
-        line_in(Fields({"channel": name}, what=channels.what, error=TrustError), "channel")
+        line_in(Fields({"channel": name}, what=channels.what, error=_unfit), "channel")
         role = channels.object(name)
         found[name] = _role_fields(role)
         role.done()
@@ -323,25 +332,27 @@ def _denied(signed: Fields) -> tuple[tuple[str, ...], frozenset[Digest]]:
     return keys, frozenset(Digest(digest) for digest in statements)
 
 
-def _keys(root: Root, what: str) -> tuple[dict[str, PublicKey], dict[str, str]]:
-    """The keys by the id they stand under, and their names by bundler id."""
+def _keys(root: Root, what: str) -> tuple[dict[str, PublicKey], dict[str, str], dict[str, str]]:
+    """The keys by the id they stand under, their names by bundler id, and bundler ids by all ids that a key is known under."""
     keys: dict[str, PublicKey] = {}
     names: dict[str, str] = {}
+    known: dict[str, str] = {}
     if len(root.keys) > MAX_KEYS:
-        raise LimitError(f"{what}: more than {MAX_KEYS} keys")
+        raise LimitError(f"{what}: more than {MAX_KEYS} keys", hint=_ASK)
     for key_id, key in root.keys.items():
         about = f"{what}: key {quoted(key_id, 80)}"
         public = _public_key(key, about)
         if key_id not in (public.key_id, default_id(key)):
-            raise TrustError(f"{about}: is not the id of the key that stands under it, {public.key_id}")
+            raise _unfit(f"{about}: is not the id of the key that stands under it, {public.key_id}")
         if public in keys.values():
-            raise TrustError(f"{about}: a key that is there under another id already: it would count twice")
+            raise _unfit(f"{about}: a key that is there under another id already: it would count twice")
         keys[key_id] = public
         name = key.unrecognized_fields.get(NAME, "")
-        if not isinstance(name, str) or len(name) > _MAX_NAME or not name.isprintable():
-            raise TrustError(f"{about}: {NAME} must be at most {_MAX_NAME} printable characters")
+        if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable():
+            raise _unfit(f"{about}: {NAME} must be at most {MAX_NAME} printable characters")
         names[public.key_id] = name
-    return keys, names
+        known |= dict.fromkeys((public.key_id, default_id(key), default_id(tuf_key(public))), public.key_id)
+    return keys, names, known
 
 
 def _public_key(key: Any, about: str) -> PublicKey:
@@ -353,9 +364,9 @@ def _public_key(key: Any, about: str) -> PublicKey:
         else:
             found = read_public_key(public.encode("utf-8"), what=about)
     except (ConfigError, ValueError) as problem:
-        raise TrustError(f"{about}: not a key that can be used: {quoted(str(problem))}") from None
+        raise _unfit(f"{about}: not a key that can be used: {quoted(str(problem))}") from None
     if (key.keytype, key.scheme) != SCHEMES[found.algorithm]:
-        raise TrustError(
+        raise _unfit(
             f"{about}: {quoted(key.keytype)}/{quoted(key.scheme)}, which does not fit an {found.algorithm} key"
         )
     return found
@@ -364,7 +375,7 @@ def _public_key(key: Any, about: str) -> PublicKey:
 def _role(name: str, ids: Any, threshold: int, keys: Mapping[str, PublicKey], what: str) -> Role:
     unknown = [key_id for key_id in ids if key_id not in keys]
     if unknown:
-        raise TrustError(f"{what}: role {name}: key {quoted(unknown[0], 80)} is not there")
+        raise _unfit(f"{what}: role {name}: key {quoted(unknown[0], 80)} is not there")
     if threshold > len(ids):
-        raise TrustError(f"{what}: role {name}: a threshold of {threshold} with {len(ids)} keys can't be met")
+        raise _unfit(f"{what}: role {name}: a threshold of {threshold} with {len(ids)} keys can't be met")
     return Role(name, tuple(keys[key_id] for key_id in ids), threshold)

@@ -29,7 +29,7 @@ from bundler.trust.root import (
     needs_tuf,
     parse_root,
     root_name,
-    signers_of,
+    signatures_by,
     tuf_key,
 )
 
@@ -114,11 +114,20 @@ def with_signatures(raw: bytes, keys: Sequence[Signer], *, previous: SiteRoot | 
     for key in keys:
         public = key.public
         standing = {public.key_id, default_id(tuf_key(public))}
-        ids = {i for r in (root, previous) if r for i in r.metadata.signed.roles["root"].keyids if i in standing}
+        owners = [owner for owner in (root, previous) if owner is not None]
+        barred = [owner for owner in owners if public.key_id in owner.denied_keys]
+        ids = {
+            name
+            for owner in owners
+            if owner not in barred
+            for name in owner.metadata.signed.roles["root"].keyids
+            if name in standing
+        }
         if not ids:
             raise ConfigError(
-                f"{what}: key {public.key_id} is no root key of it"
-                + (" nor of the root before it" if previous else ""),
+                f"{what}: key {public.key_id} "
+                + (f"is denied by root {barred[0].version}, and never counts" if barred else "is no root key of it")
+                + (" nor of the root before it" if previous and not barred else ""),
                 hint="sign with the keys that `bundler trust show` lists as root keys",
             )
         value = key.sign(metadata.signed_bytes, purpose="root").hex()
@@ -133,7 +142,7 @@ def merged(ours: SiteRoot, theirs: SiteRoot, *, previous: SiteRoot | None, what:
             f"{what}: is not the root that waits here, but another one",
             hint="whoever signed it signed something else; have one copy go from hand to hand",
         )
-    good = {i for owner in (previous, theirs) if owner is not None for i in signers_of(theirs, owner.root)}
+    good = {name for owner in (previous, theirs) if owner is not None for name in signatures_by(owner, theirs)}
     metadata = ours.metadata
     metadata.signatures.update({i: each for i, each in theirs.metadata.signatures.items() if i in good})
     return _written(metadata, ours.version)
@@ -145,9 +154,9 @@ def lacking(root: SiteRoot, *, previous: SiteRoot | None) -> list[Lack]:
     for owner in (previous, root):
         if owner is None:
             continue
-        signed = signers_of(root, owner.root)
+        signed = signatures_by(owner, root).values()
         if len(signed) < owner.root.threshold:
-            missing = tuple(missing_for(owner.root, signed))
+            missing = tuple(missing_for(owner.root, signed, owner.denied_keys))
             found.append(Lack(owner.version, owner.root.threshold - len(signed), missing))
     return found
 
@@ -160,9 +169,15 @@ def _check_role(role: Role) -> None:
     count = len({key.key_id for key in role.keys})
     if count != len(role.keys):
         raise ConfigError(f"role {role.name}: a key is given twice", hint="one key counts once")
+    if count == 0:
+        option = "--root-key or --root-pub" if role.name == "root" else "--key"
+        raise ConfigError(
+            f"role {role.name}: no key is left or given", hint=f"name those who are to sign with {option}"
+        )
     if not 1 <= role.threshold <= count:
         raise ConfigError(
-            f"role {role.name}: a threshold of {role.threshold} with {count} keys", hint=f"give one from 1 to {count}"
+            f"role {role.name}: a threshold of {role.threshold} with {count} {'key' if count == 1 else 'keys'}",
+            hint=f"give a threshold from 1 to {count}, or more keys",
         )
 
 

@@ -18,21 +18,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from bundler.bundle.statement import Statement, digest_in, format_time, line_in, time_in
-from bundler.errors import BundlerError, PolicyError, TrustError, quoted
+from bundler.bundle.members import digest_in, format_time, line_in, time_in
+from bundler.bundle.statement import Statement
+from bundler.errors import BundlerError, ConfigError, LimitError, PolicyError, TrustError, quoted
 from bundler.oci.digest import Digest
 from bundler.oci.strict_json import Fields, canonical, loads
 from bundler.trust.clock import next_floor
 
 STATE = "state.json"
-STATE_CAP = 8 << 20
+STATE_CAP = 9 << 20
 API_VERSION = "bundler/v1"
 KIND = "TrustState"
 MAX_MARKS = 10_000
 MAX_OVERRIDES = 1000
 """The newest are kept."""
 MAX_REASON = 500
-_VALUES = 200_000
+_VALUES = 650_000
+"""As many as the fullest state has, its reasons made of commas."""
+_PUT_BACK = "put the trust directory back from a copy, or make it anew with `bundler trust init`"
 
 Line = tuple[str, str]
 """Name and channel."""
@@ -135,7 +138,10 @@ def accepted(
     else:
         mark = Mark(statement.epoch, statement.serial, digest, digest, now)
     if len(state.marks) >= MAX_MARKS and line not in state.marks:
-        raise PolicyError(f"{STATE}: knows {MAX_MARKS} lines of bundles already, and takes no more")
+        raise LimitError(
+            f"{STATE}: knows {MAX_MARKS} lines of bundles already, and takes no more",
+            hint="keep other lines in another trust directory: `bundler trust init`",
+        )
     return replace(seen(state, statement, now=now), marks={**state.marks, line: mark}, overrides=overrides)
 
 
@@ -184,7 +190,11 @@ def write_state(state: State) -> bytes:
 
 def parse_state(raw: bytes, *, what: str = STATE) -> State:
     """The state in a file. Raises :class:`TrustError`: a site that does not know what it accepted accepts nothing."""
-    fields = Fields(loads(raw, what=what, cap=STATE_CAP, values=_VALUES, error=_broken), what=what, error=_broken)
+    try:
+        value = loads(raw, what=what, cap=STATE_CAP, values=_VALUES, error=_broken)
+    except LimitError as problem:
+        raise LimitError(str(problem), hint=_PUT_BACK) from None
+    fields = Fields(value, what=what, error=_broken)
     for name, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
         if fields.text(name) != wanted:
             raise fields.fail(name, f"must be {wanted}, not {quoted(fields.text(name))!r}")
@@ -214,10 +224,13 @@ def parse_state(raw: bytes, *, what: str = STATE) -> State:
 
 
 def check_reason(reason: str) -> str:
-    """A reason that can be recorded: stripped, or :class:`PolicyError`."""
+    """A reason that can be recorded: stripped, or :class:`ConfigError`."""
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON or not text.isprintable():
-        raise PolicyError(f"--allow-rollback: the reason must be 1 to {MAX_REASON} printable characters")
+        raise ConfigError(
+            f"--allow-rollback: the reason must be 1 to {MAX_REASON} printable characters",
+            hint="say why an older bundle is taken: it is recorded, and `bundler trust show` prints it",
+        )
     return text
 
 
@@ -254,6 +267,4 @@ def _pinned(fields: Fields) -> tuple[int, str]:
 
 
 def _broken(message: str) -> BundlerError:
-    return TrustError(
-        message, hint="put the trust directory back from a copy, or make it anew with `bundler trust init`"
-    )
+    return TrustError(message, hint=_PUT_BACK)

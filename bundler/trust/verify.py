@@ -24,7 +24,8 @@ from datetime import datetime
 from typing import final
 
 from bundler.bundle.inventory import INVENTORY_CAP, Inventory, parse_inventory
-from bundler.bundle.statement import Statement, format_time, parse_statement
+from bundler.bundle.members import format_time
+from bundler.bundle.statement import Statement, parse_statement
 from bundler.bundle.volume import check_agreement
 from bundler.errors import ArchiveError, ConfigError, LimitError, PolicyError, SignatureError, TrustError, quoted
 from bundler.oci.digest import Digest, digest_of
@@ -93,6 +94,7 @@ def verify(
 ) -> Trusted:
     """The bundle, if at least ``threshold`` of ``keys`` have signed it and nothing in it contradicts itself.
 
+    ``now`` is the system clock, which is not believed where it says less than this release's day (:mod:`bundler.trust.clock`).
     Raises, by step: :class:`LimitError` (1), :class:`ConfigError` (2), :class:`SignatureError` for a signature that is
     missing or wrong and :class:`TrustError` for signers that are not among ``keys`` (3), :class:`ArchiveError` or
     :class:`bundler.errors.UnsupportedError` (4), :class:`PolicyError` (5), :class:`ArchiveError` or
@@ -113,10 +115,11 @@ def verify(
     statement = parse_statement(envelope.payload, what=ENVELOPE)
     # 5  Policy
     check_serial(statement, min_serial)
+    clock = reckoned(now, issued=statement.issued)
     if not allow_expired:
-        _check_expiry(statement, now)
+        _check_expiry(statement, clock)
     # 6  SHA256SUMS and the inventory agree with the statement
-    return _agreed(documents, envelope, statement, list(signers.values()), clock=now)
+    return _agreed(documents, envelope, statement, list(signers.values()), clock=clock)
 
 
 def verify_managed(
@@ -186,14 +189,15 @@ def accept_unsigned(documents: Documents, *, now: datetime | None = None, allow_
     envelope = parse_envelope(documents.envelope, what=ENVELOPE)
     # 4  The statement, strictly parsed
     statement = parse_statement(envelope.payload, what=ENVELOPE)
-    # 5  Policy
-    if now is not None and not allow_expired:
-        _check_expiry(statement, now)
+    # 5  Policy; nobody vouches for when it was issued
+    clock = None if now is None else reckoned(now)
+    if clock is not None and not allow_expired:
+        _check_expiry(statement, clock)
     # 6  SHA256SUMS and the inventory agree with the statement
     _check_present(documents)
     sums = _agreed_sums(documents, statement)
     inventory = _agreed_inventory(documents, statement)
-    return Trusted(statement, inventory, sums, (), signed=False, seal=_SEAL, payload=envelope.payload, clock=now)
+    return Trusted(statement, inventory, sums, (), signed=False, seal=_SEAL, payload=envelope.payload, clock=clock)
 
 
 def _agreed(
@@ -280,11 +284,12 @@ def _lacking(
             + f", where {role.threshold} are needed; missing: {', '.join(missing) or 'none that may sign'}"
             + (f"; denied by the root: {', '.join(denied)}" if denied else "")
         )
-    ids = sorted({quoted(each.key_id, 64) or "(without an id)" for each in unknown})
-    others = f"; also signed by {_count(len(ids), 'unknown key')}: {', '.join(ids[:10])}" if ids else ""
+    barred = sorted({each.key_id for each in unknown} & root.denied_keys)
+    others = f"; also signed by keys that the root denies: {', '.join(barred[:10])}" if barred else ""
     return TrustError(
-        f"{ENVELOPE}: root {root.version}, {'; '.join(parts)}{others}",
-        hint="have those who are missing sign it: `bundler sign OUT --key THEIRS.key`",
+        f"{ENVELOPE}: root {root.version}, {'; '.join(parts)}{others}"
+        + _strangers([each for each in unknown if each.key_id not in root.denied_keys]),
+        hint="have those who are missing sign it: `bundler sign OUT --add --key THEIRS.key`",
     )
 
 
@@ -296,16 +301,19 @@ def _is_by(key: PublicKey, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def _too_few(found: int, threshold: int, unknown: Sequence[Signature]) -> TrustError:
+def _strangers(unknown: Sequence[Signature], words: str = "; also signed by") -> str:
     ids = sorted({quoted(each.key_id, 64) or "(without an id)" for each in unknown})
-    others = f"; also signed by {_count(len(ids), 'unknown key')}: {', '.join(ids[:10])}" if ids else ""
+    return f"{words} {_count(len(ids), 'unknown key')}: {', '.join(ids[:10])}" if ids else ""
+
+
+def _too_few(found: int, threshold: int, unknown: Sequence[Signature]) -> TrustError:
     if found == 0:
         return TrustError(
-            f"{ENVELOPE}: signed only by {_count(len(ids), 'unknown key')}: {', '.join(ids[:10])}",
+            f"{ENVELOPE}:{_strangers(unknown, ' signed only by')}",
             hint="if you trust one of them, give its public key with --key; a key's id is the SHA-256 of its DER form",
         )
     return TrustError(
-        f"{ENVELOPE}: signed by {found} of the given keys, where {threshold} are needed{others}",
+        f"{ENVELOPE}: signed by {found} of the given keys, where {threshold} are needed{_strangers(unknown)}",
         hint="ask for the missing signatures, or give the public keys of further trusted signers with --key",
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,27 @@ def test_rounds_say_who_is_missing(bundler: Terminal) -> None:
     assert shown(bundler)["waiting"] is None
 
 
+def test_a_root_that_waits_is_shown_before_it_is_signed(bundler: Terminal) -> None:
+    """Whoever adds a signature can read what it will say."""
+    bundler("trust", "init", "site", *MAKE)
+    bundler("trust", "rotate", "site", "--key", "eve.pub", "--deny-key", ANN.public.key_id)
+    text = bundler("trust", "show", "site").out
+    before, _, waiting = text.partition("root that waits")
+    assert "2, would expire" in waiting
+    assert "targets: 1 of 1" in waiting
+    assert "eve" in waiting
+    assert "eve" not in before
+    assert f"denied key  ann ({ANN.public.short_id})" in waiting
+
+
+@pytest.mark.parametrize("name", ["a\nb", os.fsdecode(b"a\xff"), "a" * 150], ids=["newline", "no-utf-8", "long"])
+def test_files_whose_names_no_root_can_hold(bundler: Terminal, name: str) -> None:
+    shutil.copyfile("ann.pub", f"{name}.pub")
+    Path("boss.key").rename(f"{name}.key")
+    bundler("trust", "init", "site", "--key", f"{name}.pub", "--root-key", f"{name}.key")
+    assert shown(bundler)["root"]["targets"]["keys"][0]["name"] == ("a" * 100 if name.startswith("aa") else "")
+
+
 def test_add_remove_and_rotate(bundler: Terminal) -> None:
     bundler("trust", "init", "site", *MAKE)
     bundler("trust", "add", "site", "--key", "cat.pub", "--root-key", "boss.key")
@@ -95,7 +118,7 @@ def test_a_change_to_a_waiting_root_is_said_to_drop_signatures(bundler: Terminal
 
 WRONG = {
     "nothing": (("init", "site"), 2, "whose bundles are to be trusted"),
-    "no-root-key": (("init", "site", "--key", "ann.pub"), 2, "a threshold of 1 with 0 keys"),
+    "no-root-key": (("init", "site", "--key", "ann.pub"), 2, "role root: no key is left or given"),
     "root-without-fingerprint": (("init", "site", "--root", "r"), 2, "need each other"),
     "fingerprint-without-root": (("init", "site", "--fingerprint", "0" * 64), 2, "need each other"),
     "root-and-keys": (("init", "site", "--root", "r", "--fingerprint", "0", "--key", "ann.pub"), 2, "choose"),

@@ -43,7 +43,10 @@ def walked(folder: Path, first: bytes, files: Mapping[str, bytes]) -> bytes:
 def test_it_walks_what_we_made(tmp_path: Path) -> None:
     site = tmp_path / "site"
     wanted = Wanted(
-        keys=(ANN.public, BOB.public), threshold=2, root_keys=(BOSS.public,), names={ANN.public.key_id: "änn"}
+        keys=(ANN.public, BOB.public, DAN.public),
+        threshold=2,
+        root_keys=(BOSS.public,),
+        names={ANN.public.key_id: "änn"},
     )
     rooting.begin(site, wanted, signers=(BOSS,), now=NOW)
     rooting.change(site, Change(channel="beta", add=(DAN.public,)), signers=(BOSS,), now=NOW)

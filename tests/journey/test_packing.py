@@ -14,6 +14,7 @@ from bundler.errors import ConfigError, LockedError, NotFoundError, PolicyError
 from bundler.journey import packing
 from bundler.journey.far import describe
 from bundler.journey.packing import Shape, source_date_epoch
+from bundler.trust import clock
 from tests.images import image, index, layer, write_layout
 from tests.workshop import IMAGES, MIB, NOW, WEB, Workshop, contents, key, ready, write_manifest
 
@@ -104,7 +105,8 @@ def test_two_signers_at_once(place: Workshop) -> None:
     assert len(trusted.signers) == 2
 
 
-def test_a_release_that_expires(tmp_path: Path) -> None:
+def test_a_release_that_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "BUILD", NOW)  # as this release is younger than these bundles
     place = Workshop(tmp_path)
     place.lock(valid_for=2)
     place.build()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from bundler.oci.digest import digest_of
 from bundler.trust.signing import PrivateKey
 from bundler.trust.state import STATE
 from tests.trust.roots import ANN, BOB, BOSS, CAT, CHIEF, DAN, EVE, signed_root
+from tests.workshop import contents
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 THREE = Wanted(
@@ -155,18 +157,56 @@ def test_denials_add_up(tmp_path: Path) -> None:
     assert root.denied_statements == {one, two}
 
 
+def test_a_denied_key_leaves_every_role(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    begin(site, replace(TWO_BOSSES, root_keys=(BOSS.public, CHIEF.public), root_threshold=1))
+    change(site, Change(channel="beta", add=(ANN.public, DAN.public)), BOSS)
+    change(site, Change(deny_keys=(ANN.public.key_id, BOSS.public.key_id)), BOSS, CHIEF)
+    root = Site.open(site).root
+    assert set(root.targets.keys) == {BOB.public, CAT.public}
+    assert root.channels["beta"].keys == (DAN.public,)
+    assert root.root.keys == (CHIEF.public,)
+    with pytest.raises(ConfigError, match=f"key {BOSS.public.key_id} is denied"):
+        change(site, Change(threshold=1), BOSS)
+    for wanted in (Change(add=(ANN.public,)), Change(keys=(ANN.public,)), Change(root_keys=(BOSS.public,))):
+        with pytest.raises(ConfigError, match="is denied, and never counts") as caught:
+            change(site, wanted, CHIEF)
+        assert caught.value.hint
+    assert Site.open(site).root.version == 3
+
+
+DENIED_TOO_MANY: dict[str, tuple[Change, str]] = {
+    "signers": (Change(deny_keys=(ANN.public.key_id, BOB.public.key_id)), "role targets: a threshold of 2 with 1 key"),
+    "root-keys": (Change(deny_keys=(BOSS.public.key_id,)), "role root: no key is left"),
+    "a-channel's": (Change(deny_keys=(DAN.public.key_id,)), "role beta: no key is left"),
+}
+
+
+@pytest.mark.parametrize(("wanted", "message"), DENIED_TOO_MANY.values(), ids=DENIED_TOO_MANY)
+def test_a_denial_does_not_leave_too_few(tmp_path: Path, wanted: Change, message: str) -> None:
+    """Nothing could be signed any more; and a channel's bundles would be everybody's."""
+    site = tmp_path / "site"
+    begin(site)
+    change(site, Change(channel="beta", add=(DAN.public,)), BOSS)
+    with pytest.raises(ConfigError, match=message) as caught:
+        change(site, wanted, BOSS)
+    assert caught.value.hint
+    assert Site.open(site).root.version == 2
+
+
 WRONG: dict[str, tuple[Change, str]] = {
+    "channel-no-name": (Change(channel="be ta", add=(DAN.public,)), "--channel 'be ta' may hold only letters"),
     "threshold-0": (Change(threshold=0), "a threshold of 0 with 3 keys"),
     "threshold--1": (Change(threshold=-1), "a threshold of -1"),
     "threshold-above-n": (Change(threshold=4), "a threshold of 4 with 3 keys"),
-    "root-threshold-above-n": (Change(root_threshold=2), "role root: a threshold of 2 with 1 keys"),
-    "nobody-left": (Change(keys=()), "a threshold of 2 with 0 keys"),
-    "removed-too-many": (Change(remove=(ANN.public.key_id, BOB.public.key_id)), "a threshold of 2 with 1 keys"),
+    "root-threshold-above-n": (Change(root_threshold=2), "role root: a threshold of 2 with 1 key$"),
+    "nobody-left": (Change(keys=()), "role targets: no key is left or given"),
+    "removed-too-many": (Change(remove=(ANN.public.key_id, BOB.public.key_id)), "a threshold of 2 with 1 key$"),
     "remove-a-stranger": (Change(remove=(EVE.public.key_id,)), "is no key of this root"),
     "remove-by-a-short-start": (Change(remove=(ANN.public.key_id[:15],)), "is no key of this root"),
     "deny-no-id": (Change(deny_keys=("ann",)), "is no key of this root"),
     "deny-no-digest": (Change(deny_statements=("latest",)), "must be a digest"),
-    "key-twice": (Change(keys=(ANN.public, ANN.public)), "a threshold of 2 with 1 keys"),
+    "key-twice": (Change(keys=(ANN.public, ANN.public)), "a threshold of 2 with 1 key$"),
 }
 
 
@@ -187,6 +227,42 @@ def written(folder: Path, raw: bytes) -> Path:
     path = folder / "pinned.json"
     path.write_bytes(raw)
     return path
+
+
+def test_pinned_again(tmp_path: Path) -> None:
+    """After a run that was killed, the same command does it; over anything else it does not."""
+    made = begin(tmp_path / "near")
+    far = tmp_path / "far"
+    for _ in range(2):
+        rooting.pin(far, made.path, made.root.fingerprint)
+    other = written(tmp_path, signed_root(threshold=1))
+    with pytest.raises(ConfigError, match="is not empty") as caught:
+        rooting.pin(far, other, digest_of(other.read_bytes()).removeprefix("sha256:"))
+    assert "trust show" in caught.value.hint
+    state = far / STATE
+    state.write_bytes(state.read_bytes().replace(b'"overrides"', b'"clockFloor": "2030-01-01T00:00:00Z", "overrides"'))
+    before = contents(far)
+    with pytest.raises(ConfigError, match="is not empty"):
+        rooting.pin(far, made.path, made.root.fingerprint)
+    assert contents(far) == before
+
+
+def test_somebody_else_s_files_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / STATE).write_bytes(b"{}")  # another program's
+    (tmp_path / ".state.json.x1").touch()
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError, match="is not empty"):
+        begin(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_directory_is_made_so_that_it_is_believed(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        begin(tmp_path / "deep" / "site")
+    finally:
+        os.umask(old)
+    assert Site.open(tmp_path / "deep" / "site").root.version == 1
 
 
 def test_pinned(tmp_path: Path) -> None:
@@ -242,6 +318,7 @@ def test_shown(tmp_path: Path) -> None:
     assert {key["name"] for key in said["root"]["targets"]["keys"]} == {"ann", ""}
     assert list(said["root"]["channels"]) == ["beta"]
     assert said["waiting"]["lacks"] == [{"root": 3, "needed": 1, "keys": [CHIEF.public.key_id]}]
+    assert [key["id"] for key in said["waiting"]["root"]["root"]["keys"]] == [CHIEF.public.key_id]
     assert said["state"] == {"clockFloor": None, "pinned": None, "lines": [], "overrides": []}
     assert list(rooting.travelling(site)) == ["1.root.json", "2.root.json"]
 
@@ -278,6 +355,39 @@ def test_a_damaged_root_that_waits(tmp_path: Path, raw: bytes) -> None:
     for go in (lambda: rooting.show(site), lambda: rooting.sign(site, signers=(BOSS,)), lambda: change(site, Change())):
         with pytest.raises(TrustError, match=r"2\.root\.json\.part"):
             go()
+
+
+def test_a_root_that_waits_and_is_no_file(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    begin(site)
+    os.mkfifo(site / "2.root.json.part")
+    for go in (lambda: rooting.show(site), lambda: rooting.sign(site, signers=(BOSS,)), lambda: change(site, Change())):
+        with pytest.raises(TrustError, match=r"2\.root\.json\.part: is a link or a special file"):
+            go()
+
+
+def test_signing_a_root_does_not_make_a_state_that_was_lost(tmp_path: Path) -> None:
+    """On a machine for signing only, nothing of the site need be known; at a site, what is gone stays missed."""
+    site = tmp_path / "site"
+    begin(site)
+    change(site, Change(root_keys=(CHIEF.public,)), BOSS)
+    (site / STATE).unlink()
+    assert rooting.sign(site, signers=(CHIEF,)).lacks == ()
+    with pytest.raises(TrustError, match=r"state\.json: is missing"):
+        Site.open(site)
+
+
+NAMES: dict[str, tuple[str, str]] = {
+    "long": ("a" * 150, "a" * 100),
+    "newline": ("a\nb", ""),
+    "escape": ("a\x1b[2J", ""),
+    "no-utf-8": (os.fsdecode(b"a\xff"), ""),
+}
+
+
+@pytest.mark.parametrize(("stem", "name"), NAMES.values(), ids=NAMES)
+def test_names_that_a_root_can_not_hold(stem: str, name: str) -> None:
+    assert rooting.name_of(Path(f"{stem}.pub")) == name
 
 
 def test_names_come_from_files(tmp_path: Path) -> None:

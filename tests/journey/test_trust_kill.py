@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from bundler.journey.demand import Demand
-from bundler.journey.rooting import pin
+from bundler.journey.rooting import Change, Wanted, begin, change, pin, sign
 from bundler.journey.trusting import Site, read_state
 from bundler.trust.state import STATE
-from tests.trust.roots import ANN, CAT, signed_root, trusted_root
-from tests.workshop import Workshop
+from tests.trust.roots import ANN, BOSS, CAT, CHIEF, signed_root, trusted_root
+from tests.workshop import Workshop, contents
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 CALLS = ("open", "write", "fsync", "fchmod", "replace", "unlink", "mkdir", "listdir")
@@ -24,9 +24,12 @@ CHILD = """
 import io, os, signal, sys, tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from bundler.journey import rooting
 from bundler.journey.demand import Demand
+from bundler.trust.signing import private_key_of
 
 site, bundle, what, fatal = sys.argv[1:]
+now = datetime(2030, 6, 1, tzinfo=UTC)
 count = 0
 
 def deadly(real):
@@ -42,14 +45,27 @@ def arm():
     for name in os.environ["CALLS"].split():
         setattr(os, name, deadly(getattr(os, name)))
 
-demand = Demand.of((), 1, now=datetime(2030, 6, 1, tzinfo=UTC), trust=Path(site))
-if what == "walk":
+if what in ("walk", "accept"):
+    demand = Demand.of((), 1, now=now, trust=Path(site))
+    if what == "walk":
+        arm()
+        demand.trust(Path(bundle))
+    else:
+        trusted = demand.trust(Path(bundle))
+        arm()
+        demand.accepted(trusted)
+elif what == "pin":
+    fingerprint = Path(bundle).with_suffix(".sha256").read_text()
     arm()
-    demand.trust(Path(bundle))
+    rooting.pin(Path(site), Path(bundle), fingerprint)
 else:
-    trusted = demand.trust(Path(bundle))
+    key = private_key_of(Path(bundle).read_bytes(), what="key")
+    wanted = rooting.Wanted(keys=(key.public,), threshold=1, root_keys=(key.public,))
     arm()
-    demand.accepted(trusted)
+    if what == "begin":
+        rooting.begin(Path(site), wanted, signers=(key,), now=now)
+    else:
+        rooting.sign(Path(site), signers=(key,))
 print(count)
 """
 
@@ -118,4 +134,72 @@ def test_walking(bundle: Path, tmp_path: Path) -> None:
         versions.add(Site.open(site).root.version)
         assert Demand.of((), 1, now=NOW, trust=site).trust(bundle)
         assert Site.open(site).root.version == 2
+    assert versions == {1, 2}
+
+
+@pytest.mark.slow
+def test_pinning(tmp_path: Path) -> None:
+    """Given again, the command makes the directory, whatever was there already."""
+    root = trusted_root()
+    (tmp_path / "1.root.json").write_bytes(root.raw)
+    (tmp_path / "1.root.sha256").write_text(root.fingerprint)
+    calls = int(child(tmp_path / "whole", tmp_path / "1.root.json", "pin", 0).stdout)
+    whole = contents(tmp_path / "whole")
+    seen = set()
+    for fatal in range(1, calls + 1):
+        site = tmp_path / str(fatal)
+        assert child(site, tmp_path / "1.root.json", "pin", fatal).returncode == -signal.SIGKILL
+        seen.add(tuple(sorted(name for name in contents(site) if not name.startswith("."))) if site.exists() else ())
+        pin(site, tmp_path / "1.root.json", root.fingerprint)
+        assert contents(site) == whole
+        assert Site.open(site).root.version == 1
+    assert seen >= {(), (STATE,), ("1.root.json", STATE)}
+
+
+@pytest.mark.slow
+def test_making_a_first_root(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(BOSS.pkcs8())
+    wanted = Wanted(keys=(BOSS.public,), threshold=1, root_keys=(BOSS.public,))
+    calls = int(child(tmp_path / "whole", tmp_path / "key", "begin", 0).stdout)
+    whole = contents(tmp_path / "whole")
+    outcomes = set()
+    for fatal in range(1, calls + 1):
+        site = tmp_path / str(fatal)
+        assert child(site, tmp_path / "key", "begin", fatal).returncode == -signal.SIGKILL
+        if (site / "1.root.json.part").exists():  # all its signatures are there
+            outcomes.add("waits")
+            assert not sign(site, signers=(BOSS,)).lacks
+        elif (site / "1.root.json").exists():
+            outcomes.add("done")
+        else:
+            outcomes.add("again")
+            begin(site, wanted, signers=(BOSS,), now=NOW)
+        assert contents(site) == whole
+        assert Site.open(site).root.version == 1
+    assert outcomes == {"again", "waits", "done"}
+
+
+@pytest.mark.slow
+def test_signing_a_root(tmp_path: Path) -> None:
+    """A root waits, or is finished, and never both."""
+    (tmp_path / "key").write_bytes(CHIEF.pkcs8())
+
+    def waiting(site: Path) -> Path:
+        wanted = Wanted(keys=(ANN.public,), threshold=1, root_keys=(BOSS.public,))
+        begin(site, wanted, signers=(BOSS,), now=NOW)
+        assert change(site, Change(root_keys=(CHIEF.public,)), signers=(BOSS,), now=NOW).lacks
+        return site
+
+    calls = int(child(waiting(tmp_path / "whole"), tmp_path / "key", "sign", 0).stdout)
+    whole = contents(tmp_path / "whole")
+    versions = set()
+    for fatal in range(1, calls + 1):
+        site = waiting(tmp_path / str(fatal))
+        assert child(site, tmp_path / "key", "sign", fatal).returncode == -signal.SIGKILL
+        version = Site.open(site).root.version
+        versions.add(version)
+        assert (site / "2.root.json.part").exists() is (version == 1)
+        if version == 1:
+            assert not sign(site, signers=(CHIEF,)).lacks
+        assert contents(site) == whole
     assert versions == {1, 2}

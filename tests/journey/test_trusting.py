@@ -306,12 +306,17 @@ def test_no_site(tmp_path: Path) -> None:
         assert "trust init" in caught.value.hint
 
 
-@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "link-to-nowhere", "directory"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "link", "link-to-nowhere", "pipe", "directory"])
 def test_a_site_that_has_forgotten_accepts_nothing(far: Far, damage: str) -> None:
     path = far.site / STATE
     raw = path.read_bytes()
     path.unlink()
     match damage:
+        case "pipe":
+            os.mkfifo(path)
+        case "link":
+            (far.folder / "state.json").write_bytes(raw)
+            path.symlink_to(far.folder / "state.json")
         case "empty":
             path.write_bytes(b"")
         case "cut":
@@ -320,17 +325,82 @@ def test_a_site_that_has_forgotten_accepts_nothing(far: Far, damage: str) -> Non
             path.symlink_to(far.folder / "nowhere")
         case "directory":
             path.mkdir()
-    with pytest.raises(BundlerError, match=r"state\.json"):
+    with pytest.raises(TrustError, match=r"state\.json") as caught:
         far.demand()
+    assert "from a copy" in caught.value.hint
 
 
 def test_a_root_file_that_was_edited(far: Far) -> None:
     (far.site / "1.root.json").write_bytes(trusted_root().raw.replace(b'"threshold": 2', b'"threshold": 1'))
-    with pytest.raises(TrustError, match="signed by 0 of its own root keys"):
+    with pytest.raises(TrustError, match="not the root that was pinned here"):
         far.demand()
-    (far.site / "1.root.json").write_bytes(signed_root(2))
-    with pytest.raises(TrustError, match="says that it is version 2"):
+    (far.site / "1.root.json").unlink()
+    with pytest.raises(NotFoundError, match="is no trust directory"):
         far.demand()
+
+
+def test_every_root_is_held_against_the_one_before_it(far: Far) -> None:
+    """Somebody copied the roots off a medium into the site: a self-made one still counts for nothing."""
+    (far.site / "2.root.json").write_bytes(signed_root(2, root=(EVE,), targets=(EVE,), threshold=1))
+    with pytest.raises(TrustError, match=r"site: 2\.root\.json: signed by 0 of the root keys of root 1"):
+        far.demand()
+    (far.site / "2.root.json").unlink()
+    (far.site / "3.root.json").write_bytes(signed_root(3))
+    with pytest.raises(TrustError, match=r"site: 3\.root\.json: root 2 is missing") as caught:
+        far.demand()
+    assert caught.value.hint
+    (far.site / "2.root.json").write_bytes(signed_root(2))
+    assert Site.open(far.site).root.version == 3
+
+
+def test_the_pinned_root_stays(far: Far) -> None:
+    far.demand().trust(far.of("newer", roots={2: signed_root(2)}))
+    assert Site.open(far.site).root.version == 2
+    (far.site / "1.root.json").write_bytes(signed_root(threshold=1))  # our keys, and not what was pinned
+    with pytest.raises(TrustError, match="not the root that was pinned here, whose SHA-256 is"):
+        far.demand()
+    (far.site / "1.root.json").unlink()
+    with pytest.raises(TrustError, match=r"1\.root\.json: is missing") as caught:
+        far.demand()
+    assert "put it back" in caught.value.hint
+
+
+def test_roots_before_the_pinned_one_do_not_matter(tmp_path: Path) -> None:
+    raw = signed_root(3)
+    (tmp_path / "3.root.json").write_bytes(raw)
+    pin(tmp_path / "site", tmp_path / "3.root.json", trusted_root(3).fingerprint)
+    (tmp_path / "site" / "1.root.json").write_bytes(b"junk")
+    assert Site.open(tmp_path / "site").root.version == 3
+    (tmp_path / "site" / "3.root.json").unlink()
+    with pytest.raises(TrustError, match=r"3\.root\.json: is missing"):
+        Site.open(tmp_path / "site")
+
+
+def test_what_is_kept_elsewhere_is_left_alone(far: Far) -> None:
+    """A link in place of accepted/ is not followed, and in it nobody's own files are swept away."""
+    elsewhere = far.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    (far.site / "accepted").symlink_to(elsewhere)
+    unchanged(far, TrustError, "accepted: is a link or a file", lambda: far.take(far.bundle))
+    assert [path.name for path in elsewhere.iterdir()] == ["precious"]
+    (far.site / "accepted").unlink()
+    far.take(far.bundle)
+    (far.site / "accepted" / "README").touch()
+    (far.site / "accepted" / f"{'0' * 64}.json").touch()
+    (far.site / "accepted" / f".{'0' * 64}.json.x1_y").touch()
+    far.take(far.bundle)
+    names = sorted(path.name for path in (far.site / "accepted").iterdir())
+    assert len(names) == 2
+    assert "README" in names
+
+
+def test_a_copy_that_is_a_pipe_is_not_waited_for(far: Far) -> None:
+    far.take(far.bundle)
+    (kept,) = (far.site / "accepted").iterdir()
+    kept.unlink()
+    os.mkfifo(kept)
+    assert Site.open(far.site).previous("edge", "stable") is None
 
 
 def test_another_process_works_there(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +494,7 @@ def test_what_excludes_each_other(far: Far, tmp_path: Path) -> None:
     for message, go in cases:
         with pytest.raises(ConfigError, match=message):
             go()
-    with pytest.raises(PolicyError, match="the reason must be"):
+    with pytest.raises(ConfigError, match="the reason must be"):
         far.demand(allow_rollback=" ")
 
 

@@ -62,23 +62,47 @@ def test_rsa_keys_are_taken_as_root_keys_and_as_signers() -> None:
     assert {key.algorithm for key in root.targets.keys} == {"rsa", "ecdsa-p256"}
 
 
-def test_ids_as_tufs_own_tools_compute_them() -> None:
-    """A root made elsewhere is taken, and its keys are ours under our ids."""
+def theirs(key_id: str) -> str:
+    """The id that TUF's tools give the key."""
+    return next(default_id(tuf_key(k.public)) for k in (ANN, BOB, CAT, BOSS, CHIEF) if k.public.key_id == key_id)
+
+
+def under_their_ids(**options: Any) -> SiteRoot:
+    """A root as TUF's own tools make it."""
 
     def rename(signed: Signed) -> None:
         for role in signed["roles"].values():
             role["keyids"] = [theirs(each) for each in role["keyids"]]
         signed["keys"] = {theirs(each): key for each, key in signed["keys"].items()}
 
-    def theirs(key_id: str) -> str:
-        return next(default_id(tuf_key(k.public)) for k in (ANN, BOB, CAT, BOSS) if k.public.key_id == key_id)
+    document = json.loads(signed_root(edit=rename, **options))
+    for signature in document["signatures"]:
+        signature["keyid"] = theirs(signature["keyid"])
+    return pinned(json.dumps(document).encode(), what="root")
 
-    document = json.loads(signed_root(edit=rename))
-    document["signatures"][0]["keyid"] = theirs(BOSS.public.key_id)
-    root = pinned(json.dumps(document).encode(), what="root")
+
+def test_ids_as_tufs_own_tools_compute_them() -> None:
+    """A root made elsewhere is taken, and its keys are ours under our ids."""
+    root = under_their_ids()
     assert set(root.targets.keys) == {ANN.public, BOB.public, CAT.public}
     raw = with_signatures(draft(plan_of(root), 2), [BOSS], previous=root, what="2.root.json")
     assert steps(root, raw) == [2]
+
+
+def test_a_root_after_one_of_tufs_own_tools_is_finished_when_the_walk_takes_it() -> None:
+    """Its keys stand under other ids there: a signature counts under the ids of the root that asks for it."""
+    ours = under_their_ids(root=(BOSS, CHIEF), root_threshold=2)
+    plan = draft(plan_of(ours), 2)
+    here, elsewhere = (with_signatures(plan, [k], previous=ours, what="r") for k in (BOSS, CHIEF))
+    whole = merged(parse_root(here, what="r"), parse_root(elsewhere, what="r"), previous=ours, what="copy")
+    assert lacking(parse_root(whole, what="r"), previous=ours) == []
+    assert steps(ours, whole) == [2]
+    document = json.loads(whole)
+    document["signatures"] = [each for each in document["signatures"] if each["keyid"] != theirs(CHIEF.public.key_id)]
+    left = lacking(parse_root(json.dumps(document).encode(), what="r"), previous=ours)
+    assert [(lack.version, lack.missing) for lack in left] == [(1, (CHIEF.public.key_id,))]
+    with pytest.raises(TrustError, match=r"signed by 1 .* where 2 are needed; missing: chief"):
+        steps(ours, json.dumps(document).encode())
 
 
 # Walking
@@ -129,8 +153,9 @@ WALKS: dict[str, tuple[dict[int, bytes], str]] = {
 
 @pytest.mark.parametrize(("candidates", "message"), WALKS.values(), ids=WALKS)
 def test_walk_refused(candidates: dict[int, bytes], message: str) -> None:
-    with pytest.raises(TrustError, match=message):
+    with pytest.raises(TrustError, match=message) as caught:
         list(walk(ONE, candidates))
+    assert caught.value.hint
 
 
 def test_steps_before_a_bad_one_were_given_out() -> None:
@@ -176,6 +201,37 @@ def test_one_key_counts_once_towards_a_root() -> None:
     document["signatures"].append(again)
     with pytest.raises(TrustError, match=r"signed by 1 .* where 2 are needed; missing: chief"):
         steps(ours, json.dumps(document).encode())
+
+
+def test_the_old_threshold_counts_though_the_new_one_is_lower() -> None:
+    ours = trusted_root(root=(BOSS, CHIEF), root_threshold=2)
+    with pytest.raises(TrustError, match=r"signed by 1 of the root keys of root 1.*where 2 are needed; missing: chief"):
+        steps(ours, signed_root(2, root=(BOSS, CHIEF), root_threshold=1, by=(BOSS,)))
+
+
+def test_a_denied_root_key_never_counts() -> None:
+    """Neither for the root that denies it, nor for the next one: whoever stole it would make that."""
+    two = signed_root(2, root=(BOSS, CHIEF), denied_keys=(BOSS,), by=(BOSS, CHIEF))
+    three = signed_root(3, root=(BOSS, CHIEF), targets=(EVE,), threshold=1, by=(BOSS,))
+    walked = walk(ONE, {2: two, 3: three})
+    assert next(walked).denied_keys == {BOSS.public.key_id}
+    with pytest.raises(
+        TrustError, match=r"3\.root\.json: signed by 0 of the root keys of root 2.*missing: chief.*denied: boss"
+    ):
+        next(walked)
+    assert steps(ONE, two, signed_root(3, root=(CHIEF,), by=(CHIEF,))) == [2, 3]
+    with pytest.raises(
+        TrustError, match=r"signed by 0 of its own root keys.*missing: none that may sign; denied: boss"
+    ):
+        pinned(signed_root(root=(BOSS,), denied_keys=(BOSS,)), what="r")
+    left = lacking(parse_root(signed_root(3, root=(BOSS, CHIEF), by=(BOSS,)), what="r"), previous=pinned(two, what="2"))
+    assert [(lack.version, lack.missing) for lack in left] == [(2, (CHIEF.public.key_id,))]
+
+
+def test_a_key_is_denied_by_either_of_its_ids() -> None:
+    by_theirs = signed_root(edit=lambda s: s.update({"x-bundler-denied": {"keys": [theirs(ANN.public.key_id)]}}))
+    assert parse_root(by_theirs, what="r").denied_keys == {ANN.public.key_id}
+    assert under_their_ids(denied_keys=(ANN,)).denied_keys == {ANN.public.key_id}
 
 
 def test_expired_only_at_the_end() -> None:
@@ -309,6 +365,7 @@ def test_defects(edit: Callable[[Signed], object], message: str) -> None:
     with pytest.raises(TrustError, match=message) as caught:
         parse_root(raw, what="2.root.json")
     assert str(caught.value).isprintable()
+    assert caught.value.hint
     with pytest.raises(BundlerError):
         steps(ONE, raw)
 
@@ -405,6 +462,15 @@ def test_a_copy_of_something_else_is_not_merged() -> None:
 def test_only_root_keys_sign_roots() -> None:
     with pytest.raises(ConfigError, match="is no root key of it nor of the root before it"):
         with_signatures(draft(plan_of(ONE), 2), [EVE], previous=ONE, what="2.root.json")
+
+
+def test_a_denied_key_signs_nothing_more() -> None:
+    ours = trusted_root(2, root=(BOSS, CHIEF), denied_keys=(BOSS,), by=(CHIEF,))
+    with pytest.raises(ConfigError, match=f"key {BOSS.public.key_id} is denied by root 3, and never counts"):
+        with_signatures(draft(plan_of(ours), 3), [BOSS], previous=ours, what="3.root.json")
+    # the root that denies it is still due its predecessor's signatures
+    raw = with_signatures(draft(plan_of(ours), 2), [BOSS, CHIEF], previous=ONE, what="2.root.json")
+    assert steps(ONE, raw) == [2]
 
 
 @pytest.mark.parametrize("threshold", [0, -1, 4])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bundler.errors import BundlerError, LimitError, PolicyError, TrustError
+from bundler.errors import BundlerError, ConfigError, LimitError, PolicyError, TrustError
 from bundler.oci.digest import digest_of
 from bundler.trust import state as module
 from bundler.trust.state import (
@@ -133,14 +133,15 @@ def test_the_newest_overrides_are_kept() -> None:
 def test_more_lines_than_a_site_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_MARKS", 1)
     assert accepted(HERE, statement(1, 8), TWO, now=NOW)
-    with pytest.raises(PolicyError, match="takes no more"):
+    with pytest.raises(LimitError, match="takes no more"):
         accepted(State(marks={("other", "stable"): HERE.marks[LINE]}), statement(1, 8), TWO, now=NOW)
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "a\nb", "\x1b[2J", "x" * 501])
 def test_reasons_that_say_nothing_or_too_much(reason: str) -> None:
-    with pytest.raises(PolicyError, match="1 to 500 printable characters"):
+    with pytest.raises(ConfigError, match="1 to 500 printable characters") as caught:
         check_reason(reason)
+    assert caught.value.hint
     assert check_reason(" the disk died ") == "the disk died"
 
 
@@ -206,15 +207,18 @@ def test_broken_files(raw: bytes) -> None:
 
 
 def test_oversized_file() -> None:
-    with pytest.raises(LimitError):
+    with pytest.raises(LimitError) as caught:
         parse_state(b" " * (STATE_CAP + 1))
+    assert "from a copy" in caught.value.hint
 
 
-def test_a_full_state_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("letter", [",", "\U00010400", '"'], ids=["commas", "wide", "escaped"])
+def test_a_full_state_fits(letter: str) -> None:
+    """Whatever the reasons say: a state that was written can be read again."""
     long = "x" * 128
     marks = {(f"{n:05}{long}"[:128], long): FULL.marks[LINE] for n in range(module.MAX_MARKS)}
-    overrides = (Override(AT, "ü" * 500, long, long, 2**40, 2**40, ONE),) * MAX_OVERRIDES
-    state = State(marks=marks, overrides=overrides, floor=AT)
+    overrides = (Override(AT, letter * 500, long, long, 2**63 - 1, 2**63 - 1, ONE),) * MAX_OVERRIDES
+    state = State(marks=marks, overrides=overrides, floor=AT, pinned=(1, "0" * 64))
     try:
         assert parse_state(write_state(state)) == state
     except BundlerError as problem:

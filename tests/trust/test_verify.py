@@ -6,7 +6,7 @@ import base64
 import copy
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,6 +30,7 @@ from bundler.errors import (
 )
 from bundler.oci.digest import digest_of
 from bundler.trust import verify as module
+from bundler.trust.clock import BUILD
 from bundler.trust.dsse import Envelope, Signature, pae, parse_envelope, serialise
 from bundler.trust.keys import public_key_of
 from bundler.trust.signing import PrivateKey, sign_envelope
@@ -356,6 +357,18 @@ def test_5_expiry() -> None:
         with pytest.raises(PolicyError, match="edge stable 7: expired at 2030-06-01T00:00:00Z"):
             check(documents, now=late)
         assert check(documents, now=late, allow_expired=True).signed
+
+
+def test_5_a_clock_before_this_release_is_not_believed() -> None:
+    documents = Papers(expires=BUILD).signed_by(ANN)
+    for now in (datetime(1970, 1, 2, tzinfo=UTC), BUILD - timedelta(seconds=1)):
+        with pytest.raises(PolicyError, match="expired"):
+            check(documents, now=now)
+        with pytest.raises(PolicyError, match="expired"):
+            accept_unsigned(documents, now=now)
+    assert check(Papers(expires=NOW).signed_by(ANN), now=datetime(1970, 1, 2, tzinfo=UTC)).clock == BUILD + timedelta(
+        days=1
+    )
 
 
 def test_5_no_expiry() -> None:

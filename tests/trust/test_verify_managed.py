@@ -124,6 +124,8 @@ def test_3_a_denied_key_never_counts() -> None:
     assert set(trusted.signers) == {BOB.public.key_id, CAT.public.key_id}
     with pytest.raises(TrustError, match="missing: none that may sign"):
         check(Papers().signed_by(ANN), trusted_root(targets=(ANN,), threshold=1, denied_keys=(ANN,)))
+    with pytest.raises(TrustError, match=f"also signed by keys that the root denies: {DAN.public.key_id}$"):
+        check(Papers().signed_by(DAN), trusted_root(denied_keys=(DAN,)))
 
 
 def test_3_a_denial_in_the_bundles_own_root_counts_at_once() -> None:
