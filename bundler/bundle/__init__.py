@@ -5,6 +5,7 @@ Pure:
     inventory    content -> volume, offset, length  tar          the one ustar dialect
     layout       which content in which volume      volume       from an inventory to the exact bytes between contents
     closure      whether every image is whole       verify_text  VERIFY.txt
+    members      what documents have in common
 
 On disk:
     pack         writes a bundle: a target          unpack       reads a bundle that was let through: a source

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bundler.bundle.frames import bound, stored_length
-from bundler.bundle.statement import MAX_SUBJECTS, digest_in
+from bundler.bundle.members import digest_in
+from bundler.bundle.statement import MAX_SUBJECTS
 from bundler.errors import ArchiveError, LimitError, UnsupportedError, quoted
 from bundler.oci.digest import Digest
 from bundler.oci.strict_json import Fields, canonical, loads

@@ -14,12 +14,12 @@ Specification of the frame: in-toto attestation framework, "Statement" v1. The p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
+from bundler.bundle.members import digest_in, digests_in, format_time, line_in, positive_in, printable_in, time_in
 from bundler.errors import ArchiveError, BundlerError, ConfigError, UnsupportedError, quoted
 from bundler.oci import mediatype
 from bundler.oci.attached import KINDS, Kind
@@ -38,9 +38,6 @@ _VALUES = 300_000  # 100,000 assumed contents and 2,000 images of ten platforms 
 MAX_SUBJECTS = 1024
 INVENTORY_NAME = "inventory.json"
 
-_LINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
-_MAX_NAME = 1024
 _MAX_PLATFORM = 255
 
 
@@ -134,7 +131,7 @@ def bundle_id(*, name: str, channel: str, serial: int, digests: Iterable[Digest]
     fields = Fields({"name": name, "channel": channel, "serial": serial}, what="bundle", error=ConfigError)
     line_in(fields, "name")
     line_in(fields, "channel")
-    _positive(fields, "serial")
+    positive_in(fields, "serial")
     value = {"name": name, "channel": channel, "serial": serial, "digests": sorted(set(digests))}
     return digest_of(canonical(value))
 
@@ -197,7 +194,7 @@ def _parsed(raw: bytes, what: str, error: Callable[[str], BundlerError]) -> Stat
     statement = Statement(
         name=line_in(predicate, "name"),
         channel=line_in(predicate, "channel"),
-        serial=_positive(predicate, "serial"),
+        serial=positive_in(predicate, "serial"),
         epoch=predicate.size("epoch"),
         bundle_id=digest_in(predicate, "bundleId"),
         issued=time_in(predicate, "issued"),
@@ -207,8 +204,8 @@ def _parsed(raw: bytes, what: str, error: Callable[[str], BundlerError]) -> Stat
         total_size=predicate.size("totalSize"),
         blob_count=predicate.size("blobCount"),
         base=digest_in(predicate, "base") if "base" in predicate else None,
-        assumes=_digests(predicate, "assumes"),
-        min_reader=_positive(predicate, "minReader"),
+        assumes=digests_in(predicate, "assumes"),
+        min_reader=positive_in(predicate, "minReader"),
         subjects=_subjects(document),
     )
     predicate.done()
@@ -221,19 +218,6 @@ def check_images(images: Sequence[CarriedImage]) -> None:
     """:class:`ConfigError` unless :func:`parse_statement` would take these images: to be asked before much is written."""
     predicate = Fields({"images": [_image_document(image) for image in images]}, what="bundle", error=ConfigError)
     _check_names(predicate, [_image(fields) for fields in predicate.each("images")])
-
-
-def format_time(moment: datetime) -> str:
-    """``YYYY-MM-DDThh:mm:ssZ`` (RFC 3339, UTC, whole seconds)."""
-    return moment.astimezone(UTC).strftime(_TIME)
-
-
-def digest_in(fields: Fields, name: str) -> Digest:
-    """A digest in a document of ours."""
-    text = fields.text(name)
-    if not is_digest(text):
-        raise fields.fail(name, f"must be a sha256 or sha512 digest, not {quoted(text)!r}")
-    return Digest(text)
 
 
 def _image_document(image: CarriedImage) -> dict[str, Any]:
@@ -274,11 +258,11 @@ def _root(fields: Fields) -> Descriptor:
 
 def _image(fields: Fields) -> CarriedImage:
     image = CarriedImage(
-        name=_printable(fields, "name"),
+        name=printable_in(fields, "name"),
         target=_target(fields, "target"),
         root=_root(fields),
         platforms=_platforms(fields, "platforms"),
-        children=_digests(fields, "children") if "children" in fields else None,
+        children=digests_in(fields, "children") if "children" in fields else None,
         attachments=tuple(_attachment(a) for a in fields.each("attachments")) if "attachments" in fields else (),
     )
     fields.done()
@@ -294,7 +278,7 @@ def _attachment(fields: Fields) -> Attachment:
             raise fields.fail("tag", f"is wrong: {problem}") from None
     root = _root(fields)
     if "artifactType" in fields:
-        root = replace(root, artifact_type=_printable(fields, "artifactType"))
+        root = replace(root, artifact_type=printable_in(fields, "artifactType"))
     subject = digest_in(fields, "subject") if "subject" in fields else None
     attachment = Attachment(tag, root, subject, _kind(fields))
     fields.done()
@@ -327,58 +311,12 @@ def _target(fields: Fields, name: str) -> str:
     return text
 
 
-def _printable(fields: Fields, name: str) -> str:
-    text = fields.text(name)
-    if not 0 < len(text) <= _MAX_NAME or not text.isprintable():
-        raise fields.fail(name, f"must be 1 to {_MAX_NAME} printable characters, not {quoted(text)!r}")
-    return text
-
-
 def _platforms(fields: Fields, name: str) -> tuple[str, ...]:
     texts = fields.texts(name)
     for text in texts:
         if len(text) > _MAX_PLATFORM or not text.isprintable():
             raise fields.fail(name, f"must be at most {_MAX_PLATFORM} printable characters, not {quoted(text, 80)!r}")
     return texts
-
-
-def line_in(fields: Fields, name: str) -> str:
-    """The name of a line of bundles, or of a channel, in a document of ours."""
-    text = fields.text(name)
-    if not _LINE.fullmatch(text):
-        raise fields.fail(
-            name, f"{quoted(text)!r} may hold only letters, digits and . _ -, and begins with one of the first two"
-        )
-    return text
-
-
-def _positive(fields: Fields, name: str) -> int:
-    value = fields.size(name)
-    if value < 1:
-        raise fields.fail(name, "must be at least 1")
-    return value
-
-
-def time_in(fields: Fields, name: str) -> datetime:
-    """A time in a document of ours, in the one form that :func:`format_time` writes."""
-    text = fields.text(name)
-    try:
-        moment = datetime.strptime(text, _TIME).replace(tzinfo=UTC)
-    except ValueError:
-        moment = None
-    if moment is None or format_time(moment) != text:
-        raise fields.fail(name, f"must be a UTC time like 2026-01-31T12:00:00Z, not {quoted(text)!r}")
-    return moment
-
-
-def _digests(fields: Fields, name: str) -> tuple[Digest, ...]:
-    texts = fields.texts(name)
-    for text in texts:
-        if not is_digest(text):
-            raise fields.fail(name, f"must hold sha256 or sha512 digests, not {quoted(text)!r}")
-    if len(set(texts)) != len(texts):
-        raise fields.fail(name, "lists a digest twice")
-    return tuple(Digest(text) for text in texts)
 
 
 def _subjects(document: Fields) -> tuple[Subject, ...]:

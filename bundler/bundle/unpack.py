@@ -12,6 +12,7 @@ the framing between them is checked here. Nothing is extracted and nothing is wr
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -272,6 +273,8 @@ def opened(path: Path) -> Iterator[tuple[int, os.stat_result]]:
         finally:
             os.close(fd)
     except OSError as problem:
+        if problem.errno == errno.ELOOP:  # as O_NOFOLLOW says it
+            raise ArchiveError(f"{path}: is a symbolic link, and not a file of the bundle's own") from None
         raise disk_error(problem, f"read {path}") from problem
 
 

@@ -1,7 +1,8 @@
 """VERIFY.txt: how to check and unpack a bundle with coreutils, openssl, tar and zstd alone.
 
 The commands in it are meant to be copied. They depend on what the bundle holds and not on who signs it, so the text is
-the same whoever builds, and SHA256SUMS can list it. Lines that begin with four spaces are commands.
+the same whoever builds, and SHA256SUMS can list it: signatures come later, and it says how to see which are there. Lines
+that begin with four spaces are commands.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def verify_text(inventory: Inventory, images: Sequence[CarriedImage], manifests:
     """The text for a bundle, ASCII but for the names of images. ``manifests`` are all manifests and indexes in it."""
     count = len(inventory.sizes)
     cut = [(digest, len(rows)) for digest, rows in inventory.contents() if rows[0].part is not None]
-    parts = [_CHECK.format(volumes=f"{count} volume" if count == 1 else f"{count} volumes"), _SIGNATURE]
+    parts = [_CHECK.format(volumes=f"{count} volume" if count == 1 else f"{count} volumes"), _SIGNATURE, _OTHERS]
     parts.append(_UNPACK + "".join(f"    tar --zstd -xf {volume_name(n)} -C layout\n" for n in range(1, count + 1)))
     if cut:
         parts.append(_JOIN + "".join(_join(digest, number) for digest, number in cut))
@@ -87,6 +88,39 @@ _SIGNATURE = """\
    For a key of type Ed25519 it is this command, which must say "Signature Verified Successfully":
 
     openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in SHA256SUMS -sigfile SHA256SUMS.$KEY.sig
+"""
+
+_OTHERS = r"""   The same signers may have left signatures for other tools, each over the same list. See which are here:
+
+    ls SHA256SUMS.*
+
+   SHA256SUMS.<key>.sigstore.json is for cosign, which must say "Verified OK":
+
+    cosign verify-blob --key KEY.pub --bundle SHA256SUMS.$KEY.sigstore.json --insecure-ignore-tlog SHA256SUMS
+
+   SHA256SUMS.<key>.sshsig is for ssh-keygen. It wants the key as a line of a file, behind a name. The line is made of KEY.pub
+   by the first of these for a key of type ECDSA, and by the other two for Ed25519:
+
+    echo "SIGNER $(ssh-keygen -i -m PKCS8 -f KEY.pub)" > ALLOWED
+
+    POINT=$({ printf '\0\0\0\13ssh-ed25519\0\0\0\40'; openssl pkey -pubin -in KEY.pub -outform DER | tail -c 32; } | base64 -w 0)
+    echo "SIGNER ssh-ed25519 $POINT" > ALLOWED
+
+   and then this must say: Good "file" signature for SIGNER
+
+    ssh-keygen -Y verify -f ALLOWED -I SIGNER -n file -s SHA256SUMS.$KEY.sshsig < SHA256SUMS
+
+   SHA256SUMS.<key>.minisig is for minisign, with keys of type Ed25519. It must say "Signature and comment signature verified":
+
+    NUMBER=$(openssl pkey -pubin -in KEY.pub -outform DER | openssl dgst -sha256 -binary | head -c 8 | base64)
+    POINT=$(openssl pkey -pubin -in KEY.pub -outform DER | tail -c 32 | base64)
+    PUBLIC=$({ printf Ed; echo $NUMBER | base64 -d; echo $POINT | base64 -d; } | base64)
+    minisign -V -P "$PUBLIC" -x SHA256SUMS.$KEY.minisig -m SHA256SUMS
+
+   SHA256SUMS.<end of the fingerprint>.asc is for GnuPG. With the signer's public key as `gpg --export` writes it, got on another
+   way than this bundle, say in SIGNER.gpg, this must say "Good signature":
+
+    for SIGNATURE in SHA256SUMS.*.asc; do gpgv --keyring ./SIGNER.gpg "$SIGNATURE" SHA256SUMS; done
 """
 
 _UNPACK = """\

@@ -17,7 +17,8 @@ from typing import Any
 
 from bundler.bundle import frames, tar
 from bundler.bundle.inventory import Inventory, Row
-from bundler.bundle.statement import CarriedImage, Statement, digest_in
+from bundler.bundle.members import digest_in
+from bundler.bundle.statement import CarriedImage, Statement
 from bundler.errors import ArchiveError, quoted
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest, algorithm_of, hex_of

@@ -49,5 +49,5 @@ def diff(
     if as_json:
         console.json([change.document() for change in changes])
         return
-    console.table(("change", "image", "was", "is"), [change.row() for change in changes])
+    console.table(("change", "image", "was", "is", "also"), [change.row() for change in changes])
     console.say(f"{len(changes)} differences")

@@ -42,10 +42,13 @@ from bundler.cli.options import (
     password_from,
 )
 from bundler.cli.sides import SignBy, SignPassphraseFile
-from bundler.errors import ConfigError
+from bundler.errors import BundlerError, ConfigError
 
 if TYPE_CHECKING:
     from bundler.trust.signing import Signer
+
+_UNSIGNED = "give --receipt-key, so that it can be told from another's"
+_NO_SITE_KEY = "the trust directory holds no receipt.key; put one there, or give --receipt-key"
 
 
 def push(
@@ -131,8 +134,10 @@ def push(
     )
     password = asked_once(password_from(password_file, password_fd))
     reach = access(authfile, creds, cert_dir, tls_verify, token_host)
-    if receipt is not None and not os.access(receipt.parent, os.W_OK):
-        raise ConfigError(f"--receipt {receipt}: its directory is not there, or can't be written")
+    if receipt is not None:
+        from bundler.journey.receipts import check_receipt_place
+
+        check_receipt_place(receipt)
     with (
         _receipt_signer(receipt, receipt_key, trust, password) as signer,
         console.watching() as observer,
@@ -152,7 +157,12 @@ def push(
         if receipt is not None:
             from bundler.journey.receipts import write_receipt
 
-            write_receipt(receipt, pushed.receipt, signer())
+            try:
+                write_receipt(receipt, pushed.receipt, signer())
+            except BundlerError as problem:
+                raise problem.about("all images have arrived, and the receipt is missing") from problem
+            if signer() is None:
+                console.say(f"{receipt} is not signed: {_UNSIGNED if trust is None else _NO_SITE_KEY}")
     if unsafe:
         console.warn(f"WARNING: anyone could have made this bundle: {far.UNSIGNED}")
     if as_json:
@@ -177,7 +187,7 @@ def _receipt_signer(
     if given is not None and receipt is None:
         raise ConfigError("--receipt-key signs a receipt, and none is written", hint="give --receipt FILE")
     path = given
-    if path is None and trust is not None and (trust / PRIVATE_KEY).exists():
+    if path is None and trust is not None and os.path.lexists(trust / PRIVATE_KEY):
         path = trust / PRIVATE_KEY
     if path is None or receipt is None:
         yield lambda: None

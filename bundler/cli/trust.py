@@ -262,6 +262,8 @@ def sign(
 ) -> None:
     """Add signatures to a root that waits for them; with the last one it becomes N.root.json.
 
+    Read first what it says, and so what is signed: bundler trust show prints it.
+
     Example: bundler trust sign site --root-key boss.key
     """
     from bundler.journey import rooting
@@ -305,10 +307,12 @@ def _signers(
     password_fd: int | None,
 ) -> Iterator[tuple[tuple[Signer, ...], dict[str, str]]]:
     """Those who sign the root, and the names of their files."""
+    from bundler.journey.rooting import name_of
+
     signing = signing_of(paths, command, command_key, None, None)
     with getting_ready(signing, password_file, password_fd) as opening:
         signers = opening.result()
-        yield signers, {signer.public.key_id: path.stem for signer, path in zip(signers, paths or (), strict=False)}
+        yield signers, {signer.public.key_id: name_of(path) for signer, path in zip(signers, paths or (), strict=False)}
 
 
 def _distinct(keys: list[PublicKey]) -> tuple[PublicKey, ...]:

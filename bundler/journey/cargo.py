@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from bundler.content import Note, Observer, Source
 from bundler.errors import UnsupportedError, quoted
-from bundler.journey.destinations import Destination
+from bundler.journey.destination import Destination
 from bundler.journey.ends import Ends
 from bundler.journey.fitting import Chosen, Fitted, Instances, Wanted, choose, fit
 from bundler.journey.host import running_platform

@@ -5,14 +5,13 @@ found = circumstances(demand, trusted, warns_of_expiry=False)          # before 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.report.changes import digests_by_name
 from bundler.report.report import Clock, Last, Override, Signer, Signing
 
 if TYPE_CHECKING:
+    from bundler.bundle.statement import CarriedImage
     from bundler.journey.demand import Demand
     from bundler.journey.trusting import Standing
     from bundler.trust.verify import Trusted
@@ -22,26 +21,29 @@ UNSAFE = "--unsafe-no-signature"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """``before`` are the digests by name of the images of the last accepted bundle, where its statement is known."""
+    """``before`` are the images of the last accepted bundle, where its statement is known."""
 
     clock: Clock
     last: Last | None = None
-    before: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[CarriedImage, ...] = ()
     signing: Signing | None = None
     overrides: tuple[Override, ...] = ()
 
 
-def circumstances(demand: Demand, trusted: Trusted | None, *, warns_of_expiry: bool = False) -> Circumstances:
+def circumstances(
+    demand: Demand, trusted: Trusted | None, *, warns_of_expiry: bool = False, supersedes: bool = False
+) -> Circumstances:
     """The circumstances; if the bundle is not trusted, those that don't depend on it.
 
-    ``warns_of_expiry`` says that the policy lets expired bundles in.
+    ``warns_of_expiry`` says that the policy lets expired bundles in, ``supersedes`` that it was given in place of the site's.
     """
+    given_up = _overrides(demand, supersedes=supersedes)
     if trusted is None:
-        return Circumstances(Clock(demand.now, demand.now), overrides=_overrides(demand))
+        return Circumstances(Clock(demand.now, demand.now), overrides=given_up)
     standing = demand.standing(trusted)
     mark = None if standing is None else standing.mark
     previous = None if standing is None else standing.previous
-    overrides = list(_overrides(demand))
+    overrides = list(given_up)
     if standing is not None and standing.reason:
         overrides.append(Override("--allow-rollback", standing.reason))
     clock = _clock(demand, trusted, standing)
@@ -53,14 +55,16 @@ def circumstances(demand: Demand, trusted: Trusted | None, *, warns_of_expiry: b
         last=None
         if mark is None
         else Last(mark.epoch, mark.serial, mark.statement, None if previous is None else previous.serial),
-        before={} if previous is None else digests_by_name(previous.images),
+        before=() if previous is None else previous.images,
         signing=_signing(demand, trusted, standing),
         overrides=tuple(overrides),
     )
 
 
-def _overrides(demand: Demand) -> tuple[Override, ...]:
+def _overrides(demand: Demand, *, supersedes: bool) -> tuple[Override, ...]:
     found = []
+    if supersedes:
+        found.append(Override("--policy", "in place of the site's own trust.yaml"))
     if demand.site is None and not demand.keys:
         found.append(Override(UNSAFE))
     if demand.allow_expired:

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bundler.bundle.unpack import read_documents
-from bundler.errors import ConfigError
+from bundler.errors import ConfigError, PolicyError
 from bundler.journey.keys import read_public_keys
 from bundler.journey.trusting import Site, Standing, roots_beside
 from bundler.trust.keys import PublicKey
@@ -32,7 +32,8 @@ class Demand:
     """What a bundle must satisfy. Without keys and site it is taken unsigned, which every report then says.
 
     Of a ``site``, ``keys`` and ``threshold`` are what its root said when it was opened; :meth:`standing` says what counted.
-    ``reason`` is why a rollback is allowed, and empty if it is not.
+    ``reason`` is why a rollback is allowed, and empty if it is not. ``policy`` is a file that says what images must have,
+    in place of the site's: :mod:`bundler.journey.gate` reads it.
     """
 
     keys: tuple[PublicKey, ...]
@@ -42,6 +43,7 @@ class Demand:
     site: Site | None = None
     min_serial: int | None = None
     reason: str = ""
+    policy: Path | None = None
 
     @classmethod
     def of(
@@ -55,6 +57,7 @@ class Demand:
         trust: Path | None = None,
         min_serial: int | None = None,
         allow_rollback: str | None = None,
+        policy: Path | None = None,
     ) -> Demand:
         """The demand of a command line. Raises :class:`ConfigError` unless keys, a trust directory or ``unsafe`` are given."""
         given = [
@@ -70,14 +73,15 @@ class Demand:
         if allow_rollback is not None and trust is None:
             raise ConfigError("--allow-rollback needs --trust: without a site, nobody remembers what came before")
         if trust is None:
-            return cls(read_public_keys(paths), threshold, now, allow_expired, min_serial=min_serial)
+            keys = read_public_keys(paths)
+            return cls(keys, threshold, now, allow_expired, min_serial=min_serial, policy=policy)
         if threshold != 1:
             raise ConfigError(
                 "--threshold and --trust exclude each other", hint="the site's root says how many must sign"
             )
         reason = "" if allow_rollback is None else check_reason(allow_rollback)
         site = Site.open(trust)
-        return cls(site.keys, site.root.targets.threshold, now, allow_expired, site, min_serial, reason)
+        return cls(site.keys, site.root.targets.threshold, now, allow_expired, site, min_serial, reason, policy)
 
     def trust(self, directory: Path) -> Trusted:
         """The bundle's statement and inventory, if they satisfy the demand; no volume is read."""
@@ -108,6 +112,16 @@ class Demand:
         """Make it durable that this bundle was accepted. Raises as :meth:`trust` does; on any error the state is as it was."""
         if self.site is not None:
             self.site.accept(trusted, now=self.now, reason=self.reason, min_serial=self.min_serial)
+
+    def check_last(self, trusted: Trusted) -> None:
+        """After the tags: :class:`PolicyError` if another run has accepted another bundle of the line since :meth:`accepted`."""
+        if self.site is not None and not self.site.is_last(trusted):
+            about = f"{trusted.statement.name} {trusted.statement.channel} {trusted.statement.serial}"
+            raise PolicyError(
+                f"{about}: another bundle of this line was accepted while this one was being pushed: "
+                "tags may stand for images of either",
+                hint="push the newer one again",
+            )
 
     def saw(self, trusted: Trusted) -> None:
         """Count a verification that passed as a whole as a good run, for the clock's floor alone."""

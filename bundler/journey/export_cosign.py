@@ -1,19 +1,21 @@
 """cosign's signatures at export: a ``.sig`` image for each manifest, as one more shipment of the push.
 
 Its layers are those of the ``.sig`` that the registry has, then those of the one that the bundle carries, then ours: several
-may sign one image, and a push takes nobody's signature away.
+may sign one image, and a push takes nobody's signature away. A registry can't be told to change a tag only if it is as it was;
+so before the first tag moves it is asked once more, and whoever signed during a long push stops it.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bundler.content import Buffer, Source, read
-from bundler.errors import NotFoundError, ProtocolError, UnsupportedError
+from bundler.errors import NotFoundError, ProtocolError, PushError, UnsupportedError
 from bundler.journey.cargo import Cargo
 from bundler.journey.ends import Ends
 from bundler.journey.export_names import Named
@@ -50,20 +52,59 @@ class _Joined:
             raise NotFoundError(f"{want.digest}: no signature that was made here")
 
 
-def with_signature_images(
-    cargo: Cargo, named: Sequence[Named], key: Signer, ends: Ends, executor: Executor
-) -> tuple[Cargo, Mapping[str, frozenset[Digest]]]:
-    """The cargo with a ``.sig`` image for each manifest, in place of one that it carries; and these by source."""
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """``cargo`` with a ``.sig`` image for each manifest, in place of one that it carried.
+
+    ``attached`` are these by source. ``check`` raises :class:`PushError` if a ``.sig`` that is about to be replaced is not
+    the one any more whose signatures the new one repeats.
+    """
+
+    cargo: Cargo
+    attached: Mapping[str, frozenset[Digest]]
+    check: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A ``.sig`` image: its shipment, where its contents are, and what stood under its tag before, if anything did."""
+
+    load: Shipment
+    source: Source
+    there: Repository
+    before: Digest | None
+
+    def check(self) -> None:
+        tag = self.load.tag
+        assert tag
+        if self.before == self.load.root.digest:
+            return
+        try:
+            now: Digest | None = self.there.peek(tag).digest
+        except NotFoundError:
+            now = None
+        if now != self.before:
+            raise PushError(
+                f"{self.there.name}:{tag}: somebody else has signed this image while it was being pushed",
+                hint="run the same command again: it takes the new signatures along",
+            )
+
+
+def with_signature_images(cargo: Cargo, named: Sequence[Named], key: Signer, ends: Ends, executor: Executor) -> Signed:
+    """Sign every manifest; nothing is delivered yet."""
     carried = {(load.repository, load.tag): load for load in cargo.shipments if load.attached and load.tag}
 
-    def made(each: Named) -> tuple[Shipment, Source]:
+    def make(each: Named) -> _Made:
         load = carried.get((each.repository, _tag(each.digest)))
         brought = None if load is None else (cargo.source_of(load), load.root)
-        root, source = _signature_image(each, key, ends.repository(each.place), brought)
+        there = ends.repository(each.place)
+        root, source, before = _signature_image(each, key, there, brought)
         name = min(each.sources)
-        return Shipment(name, root, each.repository, _tag(each.digest), attached=True, subject=each.digest), source
+        made = Shipment(name, root, each.repository, _tag(each.digest), attached=True, subject=each.digest)
+        return _Made(made, source, there, before)
 
-    sources = dict(executor.map(made, named))
+    images = list(executor.map(make, named))
+    sources = {made.load: made.source for made in images}
     attached: dict[str, set[Digest]] = defaultdict(set)
     for each, load in zip(named, sources, strict=True):
         for name in each.sources:
@@ -76,22 +117,34 @@ def with_signature_images(
     def source_of(load: Shipment) -> Source:
         return sources[load] if load in sources else cargo.source_of(load)
 
-    return Cargo((*kept(cargo.shipments), *sources), (*kept(cargo.landed), *sources), source_of), {
-        name: frozenset(roots) for name, roots in attached.items()
-    }
+    def check() -> None:
+        for _ in executor.map(_Made.check, images):
+            pass
+
+    return Signed(
+        Cargo((*kept(cargo.shipments), *sources), (*kept(cargo.landed), *sources), source_of),
+        {name: frozenset(roots) for name, roots in attached.items()},
+        check,
+    )
 
 
 def _signature_image(
     each: Named, key: Signer, there: Repository, brought: tuple[Source, Descriptor] | None
-) -> tuple[Descriptor, Source]:
-    """The ``.sig`` image of a manifest: what ``there`` has of it, then what the bundle brings, then what is signed here."""
+) -> tuple[Descriptor, Source, Digest | None]:
+    """The ``.sig`` image of a manifest: what ``there`` has of it, then what the bundle brings, then what is signed here.
+
+    Its root and its contents; and the root of what ``there`` has, None if that is nothing.
+    """
     tag = _tag(each.digest)
     what = f"{each.place.name}:{tag}"
     others: dict[Digest, Source] = {}
     layers: list[Descriptor] = []
     roots: list[tuple[Source, Descriptor]] = []
+    before = None
     with contextlib.suppress(NotFoundError):
-        roots.append((there, there.resolve(tag)))
+        root = there.resolve(tag)
+        before = root.digest
+        roots.append((there, root))
     if brought is not None:
         roots.append(brought)
     for source, root in roots:
@@ -104,7 +157,7 @@ def _signature_image(
     image = signature_image(joined(layers, [layer for layer, _ in signatures], what=what))
     contents = {layer.digest: payload for layer, payload in signatures}
     contents |= {image.root.digest: image.manifest, image.config.digest: image.config_bytes}
-    return image.root, _Joined(contents, others)
+    return image.root, _Joined(contents, others), before
 
 
 def _tag(digest: Digest) -> str:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bundler import __version__, gpg
-from bundler.errors import BundlerError
+from bundler.errors import BundlerError, LimitError
 from bundler.journey.export_names import Named
 from bundler.oci.digest import Digest
 from bundler.oci.reference import Reference
 from bundler.policy.blobs import is_simple
-from bundler.transports.docker.lookaside import Lookaside
+from bundler.transports.docker.lookaside import MAX_SIGNATURES, Lookaside
 from bundler.trust.simple_signing import Payload, parse_payload
 
 
@@ -38,7 +38,8 @@ class SimpleSigner:
     def sign_all(self, named: Sequence[Named], executor: Executor) -> tuple[gpg.Verified, Callable[[], None]]:
         """A signature, verified, which says by which key they all are; and what puts the signatures of all manifests into the store.
 
-        Raises as :meth:`sign` does, :class:`ConfigError` for a store that can't be written, and what reading it raises.
+        Raises as :meth:`sign` does, :class:`ConfigError` for a store that can't be written, :class:`LimitError` for one that
+        holds too many, and what reading it raises.
         """
         first = named[0]
         by = gpg.verify(self.sign(first.digest, first.place))  # which key it is, however the operator named it
@@ -48,15 +49,22 @@ class SimpleSigner:
         def ready(each: Named) -> list[bytes]:
             kept = self.store.signatures(each.place, each.digest)
             known = _signed_names(kept, each.digest, {by.fingerprint, by.subkey})
-            new = [self.sign(each.digest, name) for name in each.names if str(name) not in known]
-            return kept + new if new else []
+            unsigned = [name for name in each.names if str(name) not in known]
+            if len(kept) + len(unsigned) > MAX_SIGNATURES:
+                raise LimitError(
+                    f"{each.place}: {len(kept)} signatures of {each.digest} are in the lookaside store, and nobody reads more "
+                    f"than {MAX_SIGNATURES}",
+                    hint="take those away that nobody needs any more",
+                )
+            return [self.sign(each.digest, name) for name in unsigned]
 
         made = list(zip(named, executor.map(ready, named), strict=True))
 
         def write() -> None:
-            for each, signatures in made:
-                if signatures:
-                    self.store.put(each.place, each.digest, signatures)
+            for each, new in made:
+                if new:  # the store is read once more: others may have signed while contents were on their way
+                    kept = self.store.signatures(each.place, each.digest)
+                    self.store.put(each.place, each.digest, kept + [one for one in new if one not in kept])
 
         return by, write
 

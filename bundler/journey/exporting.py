@@ -8,7 +8,8 @@
 2. When the bundle passed the gate, everything is signed in memory: the manifest that a name stands for, and of an index
    each image that is carried, as clients look at the one that they choose. Signatures of others stay: those that the
    bundle carries, that the registry has, that lie in the lookaside store.
-3. When all contents have arrived, and before a tag moves, the files are written: signatures, then the policy.
+3. When all contents have arrived, and before a tag moves, the files are written: signatures, then the policy. Not if
+   somebody else has signed one of the images meanwhile, whose signature would get lost.
 4. ``.sig`` tags are written before those of the images.
 
 So a push that fails leaves at most signatures of what is to come, and the same command goes on from there.
@@ -81,6 +82,9 @@ class ImageSigning:
         ):
             if given:
                 raise ConfigError(f"{option} needs {needed}")
+        for option, folder in (("--lookaside", self.lookaside), ("--sign-policy", self.policy)):
+            if folder is not None and folder.exists() and not folder.is_dir():
+                raise ConfigError(f"{option} {quoted(str(folder))}: is no directory", hint="name another place")
         if self.asked:
             _check_registry(to)
         if self.lookaside_url is not None and not self.lookaside_url.startswith(("file:///", "http://", "https://")):
@@ -156,7 +160,9 @@ def signed(
     if key is not None:
         from bundler.journey.export_cosign import with_signature_images
 
-        cargo, attached = with_signature_images(cargo, named, key, ends, executor)
+        signing_images = with_signature_images(cargo, named, key, ends, executor)
+        cargo, attached = signing_images.cargo, signing_images.attached
+        writes.insert(0, signing_images.check)
         made.append(f"cosign:{key.public.key_id}")
     if signing.policy is not None:
         from bundler.journey.export_policy import mirrored_names, policy_files

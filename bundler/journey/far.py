@@ -11,28 +11,32 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bundler.bundle.check import verify_contents
 from bundler.bundle.framing import check_framing
-from bundler.bundle.statement import Statement, format_time
+from bundler.bundle.members import format_time
+from bundler.bundle.statement import Statement
 from bundler.bundle.unpack import read_documents
 from bundler.content import Observer, Outcome, silent
 from bundler.errors import ArchiveError, BundlerError, ConfigError, quoted
 from bundler.journey.access import Access, Surroundings
 from bundler.journey.cargo import fitted
 from bundler.journey.demand import Demand
-from bundler.journey.destinations import Destination, open_destination
+from bundler.journey.destination import Destination
+from bundler.journey.destinations import open_destination
 from bundler.journey.ends import Ends
 from bundler.journey.exporting import ImageSigners, signed
-from bundler.journey.gate import Findings, gate, judge_images
+from bundler.journey.gate import STEPS, Findings, gate, judge_images
 from bundler.journey.reporting import reported
 from bundler.oci.digest import Digest
 from bundler.push import Beside, Landed, Receipt, Shipment, Taken, deliver, shipments
-from bundler.push.naming import parse_renames
+from bundler.push.naming import landing, parse_renames
 from bundler.report import Report
-from bundler.report.report import Refusal
+from bundler.report.report import Clock, Refusal, Step
 from bundler.report.text import UNSIGNED, conclusion, lines
 from bundler.trust.dsse import parse_envelope
 from bundler.trust.verify import accept_unsigned
@@ -141,6 +145,13 @@ class Verdict:
             )
 
 
+def turned_away(problem: BundlerError, *, now: datetime, managed: bool) -> Verdict:
+    """The verdict where something was wrong before the gate could be asked: keys, a trust directory, or the command."""
+    refused = Refusal(problem.label, str(problem), problem.hint)
+    steps = tuple(Step(name, "not reached") for name in STEPS)
+    return Verdict(Report(Clock(now, now), "refused", steps, managed, refused), problem)
+
+
 def verify(
     directory: Path,
     demand: Demand,
@@ -185,6 +196,8 @@ def examine(
     be, is seen. ``damage`` goes on after the first bad byte, once the signatures held. ``policy`` is the file that says
     what images must have, in place of the site's. With ``accept`` the site remembers the bundle, if all was well.
     """
+    if quick and damage:
+        raise ConfigError("--quick and --damage exclude each other: what is lost is found by reading")
     if accept and (quick or demand.site is None):
         raise ConfigError(
             "--accept needs --trust, and all of the bundle read",
@@ -193,6 +206,8 @@ def examine(
     findings = Findings()
     try:
         with gate(directory, demand, findings=findings, policy=policy, tolerant=damage) as volumes:
+            if volumes.problems:
+                findings.steps["volumes"] = "failed"
             if quick:
                 findings.steps["contents"] = "skipped"
             else:
@@ -201,7 +216,7 @@ def examine(
                     findings.contents = verify_contents(volumes, executor=executor, observer=observer, damage=damage)
                 if not findings.contents.sound:
                     findings.steps["contents"] = "failed"
-            if damage and (findings.contents is None or findings.contents.sound):
+            if damage and findings.contents is not None and findings.contents.sound:
                 judge_images(volumes.statement.images, demand, findings=findings)
     except BundlerError as problem:
         findings.refusal = problem
@@ -262,24 +277,28 @@ def push(
     ``signers`` sign each image for the far side, as :mod:`bundler.journey.exporting` does.
     """
     findings = Findings()
-    # 1-4  Signatures, volumes, closure, images
-    with gate(directory, demand, findings=findings, policy=policy, patterns=route.patterns) as volumes:
-        trusted = findings.trusted
-        assert trusted is not None
-        if signers is not None and not trusted.signed:
-            raise ConfigError(
-                "images of a bundle that anyone could have made are not signed on",
-                hint="give the bundle's keys with --key or --trust, or push without signing",
-            )
-        report = reported(findings, demand, sizes=False)
-        accepted = False
-        with Ends(access, surroundings=surroundings, observer=observer) as ends:
-            destination = open_destination(route.to, ends)
+    with Ends(access, surroundings=surroundings, observer=observer) as ends:
+        destination = open_destination(route.to, ends)  # asked nothing before the gate was passed
+        renames = parse_renames(route.renames)
+        lands = partial(landing, prefix=destination.prefix, scoped=route.scoped, renames=renames)
+        # 1-4  Signatures, volumes, closure, images
+        with gate(
+            directory, demand, findings=findings, policy=policy, patterns=route.patterns, landing=lands
+        ) as volumes:
+            trusted = findings.trusted
+            assert trusted is not None
+            if signers is not None and not trusted.signed:
+                raise ConfigError(
+                    "images of a bundle that anyone could have made are not signed on",
+                    hint="give the bundle's keys with --key or --trust, or push without signing",
+                )
+            report = reported(findings, demand, sizes=False)
+            accepted = False
             loads = shipments(
                 trusted.statement.images,
                 prefix=destination.prefix,
                 scoped=route.scoped,
-                renames=parse_renames(route.renames),
+                renames=renames,
                 patterns=route.patterns,
             )
             with destination.at_work():
@@ -311,6 +330,7 @@ def push(
                     export.write()
                     demand.accepted(trusted)
                 destination.keep((load.repository, load.root) for load in landed if load.tag is None)
+        demand.check_last(trusted)
     statement = trusted.statement
     receipt = Receipt(
         bundle_id=statement.bundle_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from bundler.errors import ConfigError, LimitError, disk_error
 CAP = 64 << 20
 
 
-def read_file(path: Path, *, what: str, cap: int = CAP) -> bytes:
-    """The content of a file or a pipe. ``what`` says what it is in errors.
+def read_file(path: Path, *, what: str, cap: int = CAP, hint: str = "check the path") -> bytes:
+    """The content of a file or a pipe. ``what`` says what it is in errors, ``hint`` what to do if it is not there.
 
     Raises :class:`ConfigError` if it is not there, :class:`LimitError` beyond ``cap`` bytes.
     """
@@ -20,9 +21,9 @@ def read_file(path: Path, *, what: str, cap: int = CAP) -> bytes:
         with path.open("rb") as file:
             raw = file.read(cap + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{what}: {path} does not exist") from None
+        raise ConfigError(f"{what}: {path} does not exist", hint=hint) from None
     except IsADirectoryError:
-        raise ConfigError(f"{what}: {path} is a directory") from None
+        raise ConfigError(f"{what}: {path} is a directory", hint=hint) from None
     except OSError as problem:
         raise disk_error(problem, f"read {path}") from problem
     if len(raw) > cap:
@@ -51,8 +52,12 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 
 def write_over(path: Path, content: bytes) -> None:
-    """Replace a file, or make it: the old content or the new one is there at any moment."""
+    """Replace a file, or make it: the old content or the new one is there at any moment.
+
+    Only a regular file is ever replaced: root would otherwise do away with a device that was named to drop the output.
+    """
     try:
+        _check_replaceable(path, what=str(path))
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -69,6 +74,34 @@ def write_over(path: Path, content: bytes) -> None:
         raise ConfigError(f"{path.parent} is not a directory") from None
     except OSError as problem:
         raise disk_error(problem, f"write {path}") from problem
+
+
+def check_writable(path: Path, *, what: str) -> None:
+    """Raise :class:`ConfigError` where :func:`write_over` could write no file, found out by writing one beside it.
+
+    For what is written at the end of long work: nobody shall hear only then that it goes nowhere.
+    """
+    try:
+        _check_replaceable(path, what=f"{what} {path}")
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(descriptor)
+        os.unlink(name)  # noqa: PTH108
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(
+            f"{what} {path}: {path.parent} is not a directory", hint="make it first, or name another place"
+        ) from None
+    except OSError as problem:
+        raise disk_error(problem, f"{what} {path}: write into {path.parent}") from problem
+
+
+def _check_replaceable(path: Path, *, what: str) -> None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise ConfigError(f"{what}: is {kind}", hint="name a file")
 
 
 def _sync_directory(path: Path) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,6 @@ from bundler.bundle.closure import missing
 from bundler.bundle.unpack import Volumes
 from bundler.content import read
 from bundler.errors import ArchiveError, BundlerError, PolicyError, disk_error
-from bundler.journey.files import read_file
-from bundler.oci.digest import digest_of
 from bundler.push.naming import matching
 from bundler.report.report import Outcome
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from bundler.bundle.check import Report as Contents
     from bundler.bundle.statement import CarriedImage
     from bundler.journey.demand import Demand
-    from bundler.journey.image_gate import Assessed
+    from bundler.journey.image_gate import Assessed, Landing
     from bundler.trust.policy import TrustPolicy
     from bundler.trust.verify import Trusted
 
@@ -52,7 +51,8 @@ class Findings:
     """What is known so far, filled step by step, so that a refusal can be reported as well as a pass.
 
     ``steps`` says how far each step came, ``policy`` is the digest of the site's policy, empty without one,
-    ``warns_of_expiry`` whether that lets expired bundles in, and ``refusal`` the error that ended it all.
+    ``warns_of_expiry`` whether that lets expired bundles in, ``supersedes`` whether it was given in place of one that the
+    site has, and ``refusal`` the error that ended it all.
     """
 
     steps: dict[str, Outcome] = field(default_factory=lambda: dict.fromkeys(STEPS, "not reached"))
@@ -61,6 +61,7 @@ class Findings:
     rules: TrustPolicy | None = None
     policy: str = ""
     warns_of_expiry: bool = False
+    supersedes: bool = False
     assessed: tuple[Assessed, ...] = ()
     contents: Contents | None = None
     refusal: BundlerError | None = None
@@ -81,14 +82,30 @@ def gate(
     findings: Findings,
     policy: Path | None = None,
     patterns: Sequence[str] = (),
+    landing: Landing = attrgetter("target"),
     tolerant: bool = False,
 ) -> Iterator[Volumes]:
     """Steps 1 to 4, with the errors of each; then the bundle's contents, to be read while this lasts.
 
-    ``policy`` is the file given by hand; without it the site's decides, if it has one. With ``patterns``, steps 3 and 4
-    are about the images that match, and nothing else may be used. With ``tolerant``, what is wrong with volumes is
+    ``policy`` is the file given by hand; without it the demand's or the site's decides, if it has one. With ``patterns``, steps 3 and 4
+    are about the images that match, and nothing else may be used. ``landing`` tells what an image will be called at the far
+    registry, where that is not its target. With ``tolerant``, what is wrong with volumes is
     gathered in step 5, and steps 3 and 4 come after it, in :func:`judge_images`.
     """
+    trusted = admit(directory, demand, findings=findings, policy=policy)
+    # 2  The volumes
+    with findings.step("volumes"):
+        volumes = findings.volumes = Volumes(directory, trusted, tolerant=tolerant)
+    with volumes:
+        if not tolerant:
+            images = trusted.statement.images
+            some = matching(images, patterns) if patterns else images
+            judge_images(some, demand, findings=findings, landing=landing)
+        yield volumes
+
+
+def admit(directory: Path, demand: Demand, *, findings: Findings, policy: Path | None = None) -> Trusted:
+    """Step 1: signatures, serial and expiry, and the channel; no volume is read. ``policy`` is as for :func:`gate`."""
     # 1  Signatures, serial, expiry, channel
     with findings.step("signatures"):
         rules = _rules(demand, policy, findings)
@@ -104,17 +121,12 @@ def gate(
             )
     if not trusted.signed:
         findings.steps["signatures"] = "skipped"
-    # 2  The volumes
-    with findings.step("volumes"):
-        volumes = findings.volumes = Volumes(directory, trusted, tolerant=tolerant)
-    with volumes:
-        if not tolerant:
-            images = trusted.statement.images
-            judge_images(matching(images, patterns) if patterns else images, demand, findings=findings)
-        yield volumes
+    return trusted
 
 
-def judge_images(images: Sequence[CarriedImage], demand: Demand, *, findings: Findings) -> None:
+def judge_images(
+    images: Sequence[CarriedImage], demand: Demand, *, findings: Findings, landing: Landing = attrgetter("target")
+) -> None:
     """Steps 3 and 4, after the two before them."""
     from bundler.journey.image_gate import assess, require
 
@@ -128,27 +140,36 @@ def judge_images(images: Sequence[CarriedImage], demand: Demand, *, findings: Fi
             raise ArchiveError(str(each), hint="the bundle was built incomplete; ask its builder for another")
     # 4  The images' own signatures
     with findings.step("images"):
-        findings.assessed = assess(volumes, images, findings.rules, now=trusted.clock or demand.now)
+        now = trusted.clock or demand.now
+        findings.assessed = assess(volumes, images, findings.rules, now=now, landing=landing)
         require(findings.assessed)
     if findings.rules is None:
         findings.steps["images"] = "skipped"
 
 
 def _rules(demand: Demand, given: Path | None, findings: Findings) -> TrustPolicy | None:
-    """The policy: the file given, or else the site's; None if nobody says anything."""
+    """The policy: the file given, or else the demand's, or the site's; None if nobody says anything."""
     from bundler.journey.image_gate import read_policy
 
-    path = given
-    if path is None and demand.site is not None:
-        path = demand.site.directory / POLICY
-        try:
-            path.lstat()
-        except FileNotFoundError:
-            return None
-        except OSError as problem:
-            raise disk_error(problem, f"read {path}") from problem
-    if path is None:
+    path = given or demand.policy
+    own = None if demand.site is None else demand.site.directory / POLICY
+    if own is not None and not _is_there(own):
+        own = None
+    decides = path or own
+    if decides is None:
         return None
-    findings.rules = read_policy(path)
-    findings.policy = digest_of(read_file(path, what="trust policy"))
+    findings.rules = read_policy(decides)
+    findings.policy = findings.rules.digest
+    findings.supersedes = own is not None and path is not None and path.resolve() != own.resolve()
     return findings.rules
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is anything under that name, be it a link that leads nowhere."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as problem:
+        raise disk_error(problem, f"read {path}") from problem
+    return True

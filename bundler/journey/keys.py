@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bundler.trust.signing import PrivateKey, Signer
 
 KEY_CAP = 64 << 10
+_NO_PRIVATE = "check the path; `bundler keygen PREFIX` makes a pair, of which PREFIX.key belongs here"
+_NO_PUBLIC = "check the path; the file that belongs here is the PREFIX.pub that `bundler keygen PREFIX` wrote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def private_keys(paths: Sequence[Path], password: Password) -> Callable[[], tupl
 
 def _read_private(path: Path) -> bytes:
     """A private key's file. One that others may read or change is refused; a pipe or a descriptor has no such others."""
-    raw = read_file(path, what="key", cap=KEY_CAP)
+    raw = read_file(path, what="key", cap=KEY_CAP, hint=_NO_PRIVATE)
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116  # follows a link, as reading did
     except OSError as problem:
@@ -97,7 +99,8 @@ def read_public_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     """Read trusted public keys."""
     from bundler.trust.keys import read_public_key
 
-    return tuple(read_public_key(read_file(path, what="key", cap=KEY_CAP), what=str(path)) for path in paths)
+    raws = [(read_file(path, what="key", cap=KEY_CAP, hint=_NO_PUBLIC), str(path)) for path in paths]
+    return tuple(read_public_key(raw, what=what) for raw, what in raws)
 
 
 def sign_bundle(directory: Path, keys: Sequence[Signer], *, add: bool = False) -> tuple[str, ...]:

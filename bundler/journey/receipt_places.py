@@ -11,11 +11,24 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Protocol
 
-from bundler.errors import BundlerError, ConfigError, NotFoundError, UnsupportedError, quoted
+from bundler.content import read
+from bundler.errors import (
+    AuthError,
+    BundlerError,
+    ConfigError,
+    DigestError,
+    LimitError,
+    NotFoundError,
+    ProtocolError,
+    UnsupportedError,
+    quoted,
+)
 from bundler.graph import walk
 from bundler.journey.ends import Ends
+from bundler.oci.attached import referrers_tag
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
+from bundler.oci.manifest import parse_manifest
 from bundler.oci.reference import Reference, parse_reference, split_transport
 from bundler.push.receipt import Receipt
 
@@ -23,6 +36,8 @@ if TYPE_CHECKING:
     from bundler.store import Layout
     from bundler.transports.docker.repository import Repository
 
+UNREADABLE = (ProtocolError, DigestError, LimitError, UnsupportedError)
+"""What a manifest raises that is none, or not the one that it is said to be."""
 MOST_MISSING = 10
 """Contents that are named, of those that an image lacks."""
 
@@ -31,11 +46,19 @@ class Places(Protocol):
     """A destination as it is now, by the references of a receipt."""
 
     def found(self, reference: str) -> Descriptor | None:
-        """What stands under a reference."""
+        """What stands under a reference, read and hashed. Raises one of :data:`UNREADABLE` for what can't be."""
         ...
 
     def lacks(self, reference: str, root: Descriptor, chosen: frozenset[Digest] | None) -> str:
         """What is missing of all that ``root`` needs, in words; empty if nothing is."""
+        ...
+
+    def unlisted(self, reference: str, root: Descriptor) -> str:
+        """Why ``root`` is not found by what it is about, in words; empty if it is, or is about nothing."""
+        ...
+
+    def listing(self, reference: str, root: Descriptor) -> str:
+        """The reference of the list that clients keep of what is about the same as ``root``; empty if it is about nothing."""
         ...
 
     def listed(self, known: set[str], executor: Executor) -> list[str]:
@@ -67,7 +90,7 @@ class _Registry:
     def found(self, reference: str) -> Descriptor | None:
         repository, name = self._at(reference)
         try:
-            return repository.peek(name)
+            return repository.resolve(name)
         except NotFoundError:
             return None
 
@@ -75,9 +98,34 @@ class _Registry:
         repository, _ = self._at(reference)
         try:
             graph = walk(repository, root, chosen=chosen)
-        except NotFoundError as problem:
+        except (NotFoundError, *UNREADABLE) as problem:
             return str(problem)
         return _listed([blob.digest for blob in graph.blobs if not repository.has(blob)])
+
+    def unlisted(self, reference: str, root: Descriptor) -> str:
+        repository, _ = self._at(reference)
+        subject = self._subject(repository, root)
+        if subject is None:
+            return ""
+        try:
+            listed = repository.referrers(subject)
+        except AuthError:
+            return ""  # nobody can ask that registry
+        except UNREADABLE as problem:
+            return str(problem)
+        return "" if any(each.digest == root.digest for each in listed) else f"not among what refers to {subject}"
+
+    def listing(self, reference: str, root: Descriptor) -> str:
+        repository, _ = self._at(reference)
+        subject = self._subject(repository, root)
+        return "" if subject is None else f"{repository.name}:{referrers_tag(subject)}"
+
+    def _subject(self, repository: Repository, root: Descriptor) -> Digest | None:
+        try:
+            subject = parse_manifest(read(repository, root), root.media_type, what=root.digest).subject
+        except (NotFoundError, *UNREADABLE):
+            return None  # as its row says
+        return None if subject is None else subject.digest
 
     def listed(self, known: set[str], executor: Executor) -> list[str]:
         paths = sorted({self._split(reference).repository for reference in known})
@@ -122,6 +170,14 @@ class _Layout:
         except BundlerError as problem:  # of a file: gone, cut short, or another's content
             return str(problem)
         return _listed([node.digest for node in graph.blobs if self._layout.size_of(node.digest) != node.size])
+
+    def unlisted(self, reference: str, root: Descriptor) -> str:  # noqa: ARG002
+        """Nothing: a layout keeps no such lists."""
+        return ""
+
+    def listing(self, reference: str, root: Descriptor) -> str:  # noqa: ARG002
+        """Nothing, as before."""
+        return ""
 
     def listed(self, known: set[str], executor: Executor) -> list[str]:  # noqa: ARG002  # it is one file
         paths = {self._name(reference).partition("@")[0].rpartition(":")[0] for reference in known}

@@ -1,35 +1,30 @@
 """Receipts after the push: signed, and held against what the destination has now.
 
-    write_receipt(Path("receipt.json"), receipt, signer)          # and receipt.json.sig, which openssl verifies
+    check_receipt_place(Path("receipt.json"))                      # before the push
+    write_receipt(Path("receipt.json"), receipt, signer)           # after it; and receipt.json.sig, which openssl verifies
     drift = recheck(Path("receipt.json"), keys, ends, now=now, executor=executor)
     drift.raise_for_drift()                                        # PolicyError, if anything is not as it was left
 
-For each image and attachment: what does its tag stand for, and is everything there that its manifest lists? Tags that the
-receipt knows nothing of are listed too; they are nobody's fault, and no error.
+For each image and attachment: what does its tag stand for, and is everything there that its manifest lists? What has no
+tag is looked for by its digest, and where it is about another manifest, among what refers to that. The registry's word
+is enough for blobs, and for nothing else: manifests are read and hashed. Tags that the receipt knows nothing of are
+listed too; they are nobody's fault, and no error.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import re
-import shlex
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from bundler.bundle.statement import format_time
-from bundler.errors import (
-    ConfigError,
-    PolicyError,
-    SignatureError,
-    quoted,
-)
+from bundler.errors import ConfigError, SignatureError, disk_error
+from bundler.journey.drift import BY_KEY, Drift, Row, State
 from bundler.journey.ends import Ends
-from bundler.journey.files import read_file, write_over
-from bundler.journey.receipt_places import Places, places_of
+from bundler.journey.files import check_writable, read_file, write_over
+from bundler.journey.receipt_places import UNREADABLE, Places, places_of
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.push.receipt import CAP, SIGNATURE_SUFFIX, Receipt, parse_receipt
@@ -38,138 +33,16 @@ if TYPE_CHECKING:
     from bundler.trust.keys import PublicKey
     from bundler.trust.signing import Signer
 
-API_VERSION = "bundler/v1"
-KIND = "ReceiptCheck"
 PRIVATE_KEY = "receipt.key"
 PUBLIC_KEY = "receipt.pub"
 """In a site's trust directory: the pair that receipts are signed and verified with."""
 _SIGNATURE_CAP = 2048
-_IN_NAMES = re.compile(r"(sha(?:256|512)[-:][0-9a-f]{12})[0-9a-f]{52,}")
-
-State = Literal["ok", "moved", "missing", "incomplete"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Something that was pushed: ``image`` is the name of the image it is or belongs to, ``digest`` what was left there.
-
-    ``now`` is the digest that its tag stands for, empty if that is none; ``problem`` says more in words.
-    """
-
-    image: str
-    reference: str
-    digest: Digest
-    state: State
-    now: str = ""
-    problem: str = ""
-    attached: bool = False
-
-    def document(self) -> dict[str, Any]:
-        """The row as JSON values."""
-        return {
-            "name": self.image,
-            "reference": self.reference,
-            "attached": self.attached,
-            "digest": self.digest,
-            "state": self.state,
-            "now": self.now or None,
-            "problem": self.problem or None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A receipt held against its destination. ``signer`` is the key whose signature held, empty if none was looked at.
-
-    ``added`` are references in the receipt's repositories that it knows nothing of.
-    """
-
-    receipt: Receipt
-    now: datetime
-    signer: str
-    rows: tuple[Row, ...]
-    added: tuple[str, ...] = ()
-
-    @property
-    def drifted(self) -> tuple[Row, ...]:
-        """What is not as it was left."""
-        return tuple(row for row in self.rows if row.state != "ok")
-
-    @property
-    def again(self) -> str:
-        """The command line that puts back what drifted; empty if nothing did.
-
-        OUT, LOOKASIDE and KEY stand for the bundle's directory, that of GPG signatures, and the file of cosign's key.
-        """
-        if not self.drifted:
-            return ""
-        taken = self.receipt.taken
-        words = ["bundler", "push", "OUT", "--to", taken.to, *(["--scoped"] if taken.scoped else [])]
-        for rename in taken.renames:
-            words += ["--map", rename]
-        for name in sorted({row.image for row in self.drifted}):
-            words += ["--image", _literal(name)]
-        if any(row.state == "incomplete" for row in self.drifted):
-            words.append("--repair")
-        for signer in self.receipt.image_signers:
-            how, _, key = signer.partition(":")
-            words += ["--sign-by", key, "--lookaside", "LOOKASIDE"] if how == "gpg" else ["--sign-cosign-key", "KEY"]
-        return shlex.join(words)
-
-    def document(self) -> dict[str, Any]:
-        """The outcome as JSON values; only ``time`` says when."""
-        receipt = self.receipt
-        return {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "time": format_time(self.now),
-            "verdict": "drifted" if self.drifted else "unchanged",
-            "signed": bool(self.signer),
-            "signer": self.signer or None,
-            "bundleId": receipt.bundle_id,
-            "name": receipt.name,
-            "channel": receipt.channel,
-            "serial": receipt.serial,
-            "pushed": format_time(receipt.pushed),
-            "destination": receipt.destination,
-            "images": [row.document() for row in self.rows],
-            "added": list(self.added),
-            "again": self.again or None,
-        }
-
-    def figures(self) -> list[tuple[str, str]]:
-        """The receipt as lines of a table."""
-        receipt = self.receipt
-        return [
-            ("bundle", f"{receipt.name} {receipt.channel} serial {receipt.serial}"),
-            ("id", receipt.bundle_id),
-            ("pushed", f"{format_time(receipt.pushed)} to {receipt.destination}"),
-            ("receipt", f"signed by {self.signer}" if self.signer else "its signature was NOT CHECKED (no --key)"),
-        ]
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """Rows of a table, what was added last: state, reference, the digest that was left there, and that of now."""
-        rows = [(r.state, _shown(r.reference), r.digest[:19], r.now[:19] or "-") for r in self.rows]
-        return rows + [("added", _shown(reference), "-", "-") for reference in self.added]
-
-    def problems(self) -> list[str]:
-        """What is wrong, and the command that puts it back, a line each."""
-        told = [f"{row.state}: {quoted(row.reference, 1024)}: {quoted(row.problem, 500)}" for row in self.drifted]
-        return [*told, f"push again: {self.again}"] if told else []
-
-    @property
-    def conclusion(self) -> str:
-        """The last line."""
-        return (
-            f"DRIFTED: {len(self.drifted)} of {len(self.rows)}" if self.drifted else f"UNCHANGED: all {len(self.rows)}"
-        )
-
-    def raise_for_drift(self) -> None:
-        """Raise :class:`PolicyError` if anything is not as it was left."""
-        if self.drifted:
-            names = ", ".join(quoted(row.reference) for row in self.drifted[:10])
-            more = f" and {len(self.drifted) - 10} more" if len(self.drifted) > 10 else ""
-            raise PolicyError(f"drifted from the receipt: {names}{more}", hint=f"push again: {self.again}")
+def check_receipt_place(path: Path) -> None:
+    """Raise what :func:`write_receipt` would, before the long work that the receipt is about."""
+    check_writable(path, what="--receipt")
+    check_writable(signature_path(path), what="--receipt")
 
 
 def write_receipt(path: Path, receipt: Receipt, signer: Signer | None) -> None:
@@ -191,8 +64,16 @@ def signature_path(path: Path) -> Path:
     return path.with_name(path.name + SIGNATURE_SUFFIX)
 
 
-def recheck(path: Path, keys: Sequence[PublicKey], ends: Ends, *, now: datetime, executor: Executor) -> Drift:
-    """Hold a receipt against its destination, which is only read; blobs are there if it says so.
+def recheck(
+    path: Path,
+    keys: Sequence[PublicKey],
+    ends: Ends,
+    *,
+    now: datetime,
+    executor: Executor,
+    options: Sequence[str] = BY_KEY,
+) -> Drift:
+    """Hold a receipt against its destination, which is only read. ``options`` are as for :class:`Drift`.
 
     Raises :class:`SignatureError` unless one of ``keys`` signed it, if any are given; :class:`ConfigError` for what is no
     receipt, and :class:`UnsupportedError` for destinations other than registries and OCI layouts.
@@ -210,12 +91,18 @@ def recheck(path: Path, keys: Sequence[PublicKey], ends: Ends, *, now: datetime,
     places = places_of(receipt, ends)
     # 3  Each name and all that is below it, as they are now
     wanted = list(dict.fromkeys(_wanted(receipt)))
-    rows = executor.map(lambda each: _row(places, each), wanted)
+    rows = tuple(executor.map(lambda each: _row(places, each), wanted))
     # 4  What nobody accounts for
     known = {each.reference for each in wanted}
-    added = {reference for reference in places.listed(known, executor) if reference not in known}
+    known |= set(executor.map(lambda each: _listing(places, each), wanted))
+    added = {reference for reference in places.listed(known - {""}, executor) if reference not in known}
     return Drift(
-        receipt, now, signer, tuple(sorted(rows, key=lambda r: (r.attached, r.reference))), tuple(sorted(added))
+        receipt,
+        now,
+        signer,
+        tuple(sorted(rows, key=lambda r: (r.attached, r.reference))),
+        tuple(sorted(added)),
+        tuple(options),
     )
 
 
@@ -243,20 +130,32 @@ def _wanted(receipt: Receipt) -> Iterator[_Wanted]:
 
 
 def _row(places: Places, wanted: _Wanted) -> Row:
-    lacks = places.lacks(wanted.reference, wanted.root, wanted.chosen)
-    found = places.found(wanted.reference)
-    now = "" if found is None else found.digest
-    state: State = "ok"
-    problem = ""
-    if wanted.is_tagged and now != wanted.root.digest:
-        state = "moved" if now else "missing"
-        rest = f"its content is incomplete: {lacks}" if lacks else "its content is still there, by digest"
-        problem = f"{f'now {now}' if now else 'the tag is gone'}; {rest}"
-    elif not now:
-        state, problem = "missing", lacks or "not found by its digest"
-    elif lacks:
-        state, problem = "incomplete", lacks
+    state, now, problem = _looked_at(places, wanted)
     return Row(wanted.image, wanted.reference, wanted.root.digest, state, now, problem, attached=wanted.attached)
+
+
+def _looked_at(places: Places, wanted: _Wanted) -> tuple[State, str, str]:
+    """The state, the digest that is there now, and what is wrong in words."""
+    try:
+        found = places.found(wanted.reference)
+    except UNREADABLE as problem:
+        return "unreadable", "", str(problem)
+    now = "" if found is None else found.digest
+    lacks = places.lacks(wanted.reference, wanted.root, wanted.chosen)
+    if wanted.is_tagged and now != wanted.root.digest:
+        rest = f"its content is incomplete: {lacks}" if lacks else "its content is still there, by digest"
+        return ("moved" if now else "missing"), now, f"{f'now {now}' if now else 'the tag is gone'}; {rest}"
+    if not now:
+        return "missing", now, lacks or "not found by its digest"
+    if lacks:
+        return "incomplete", now, lacks
+    unlisted = "" if wanted.is_tagged else places.unlisted(wanted.reference, wanted.root)
+    return ("unlisted" if unlisted else "ok"), now, unlisted
+
+
+def _listing(places: Places, wanted: _Wanted) -> str:
+    """The tag by which clients find what has none itself, where they keep one; empty if there is none."""
+    return "" if wanted.is_tagged else places.listing(wanted.reference, wanted.root)
 
 
 def _signer(path: Path, raw: bytes, keys: Sequence[PublicKey]) -> str:
@@ -278,20 +177,7 @@ def _signer(path: Path, raw: bytes, keys: Sequence[PublicKey]) -> str:
     )
 
 
-def _shown(reference: str) -> str:
-    return _IN_NAMES.sub(r"\1…", quoted(reference, 1024))
-
-
-def _literal(name: str) -> str:
-    """A pattern that matches just this name."""
-    pattern = re.sub(r"([*?[])", r"[\1]", name)
-    assert fnmatch.fnmatchcase(name, pattern)
-    return pattern
-
-
 def _remove(path: Path) -> None:
-    from bundler.errors import disk_error
-
     try:
         path.unlink(missing_ok=True)
     except OSError as problem:

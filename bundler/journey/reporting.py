@@ -12,7 +12,7 @@ from bundler.bundle.unpack import Volumes
 from bundler.errors import BundlerError
 from bundler.graph import walk
 from bundler.journey.circumstances import circumstances
-from bundler.report.changes import changes, digests_by_name
+from bundler.report.changes import changed_images
 from bundler.report.report import (
     Assessment,
     Attached,
@@ -43,7 +43,7 @@ def reported(findings: Findings, demand: Demand, *, sizes: bool = True) -> Repor
     Without ``sizes``, those of the images are left out, and their manifests are not read for them.
     """
     trusted, refusal = findings.trusted, findings.refusal
-    found = circumstances(demand, trusted, warns_of_expiry=findings.warns_of_expiry)
+    found = circumstances(demand, trusted, warns_of_expiry=findings.warns_of_expiry, supersedes=findings.supersedes)
     return Report(
         time=found.clock,
         verdict=_verdict(findings),
@@ -58,7 +58,7 @@ def reported(findings: Findings, demand: Demand, *, sizes: bool = True) -> Repor
         images=() if trusted is None else _images(trusted, findings, sizes=sizes),
         changes=()
         if trusted is None or found.last is None or found.last.compared is None
-        else tuple(changes(found.before, digests_by_name(trusted.statement.images))),
+        else tuple(changed_images(found.before, trusted.statement.images)),
         reading=None if findings.contents is None else _reading(findings.contents),
     )
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import selectors
 import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -34,6 +35,8 @@ SECONDS = 300.0
 ANSWER_CAP = 8 << 10
 """Bytes: the signature of the largest RSA key in base64, with line breaks."""
 _HALF = 32
+_PAUSE = 0.1
+_LIKE = "give a program and its arguments, as in --sign-command './sign.sh release'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,9 @@ class CommandSigner:
         try:
             words = shlex.split(command)
         except ValueError as problem:
-            raise ConfigError(f"--sign-command {quoted(command)}: {problem}") from None
+            raise ConfigError(f"--sign-command {quoted(command)}: {problem}", hint=_LIKE) from None
         if not words or "\0" in command:
-            raise ConfigError(f"--sign-command {quoted(command)}: names no program")
+            raise ConfigError(f"--sign-command {quoted(command)}: names no program", hint=_LIKE)
         return cls(tuple(words), public)
 
     def sign(self, message: bytes, *, purpose: Purpose = "sums") -> bytes:
@@ -75,20 +78,15 @@ class CommandSigner:
         environment = {**os.environ, "BUNDLER_SIGN_FOR": purpose, "BUNDLER_SIGN_KEY": self.public.key_id}
         environment.pop("BUNDLER_PASSWORD", None)
         program = f"--sign-command {quoted(self.command[0])}"
+        with _file_of(message, program) as given:
+            process = _started(self.command, given, environment, program)
         try:
-            with tempfile.TemporaryFile() as given:
-                given.write(message)
-                given.seek(0)
-                process = subprocess.Popen(self.command, stdin=given, stdout=subprocess.PIPE, env=environment)
-        except FileNotFoundError:
-            raise ConfigError(f"{program}: there is no such program") from None
-        except OSError as problem:
-            raise disk_error(problem, f"start {program}") from problem
-        try:
-            assert process.stdout is not None
-            answer = b"".join(_pieces(process.stdout, end))
+            answer = b"".join(_pieces(process, end))
             if len(answer) > ANSWER_CAP:
-                raise LimitError(f"{program}: answers with more than {ANSWER_CAP} bytes, which is no signature")
+                raise LimitError(
+                    f"{program}: answers with more than {ANSWER_CAP} bytes, which is no signature",
+                    hint="it must print the signature and nothing else; for all it has to say there is standard error",
+                )
             status = process.wait(max(0.0, end - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
             raise SignatureError(
@@ -100,20 +98,63 @@ class CommandSigner:
             assert process.stdout is not None
             process.stdout.close()
         if status != 0:
-            raise SignatureError(
-                f"{program}: ended with status {status}", hint="nothing was written; see what the program said above"
-            )
+            ended = f"ended with status {status}" if status > 0 else f"was killed by signal {-status}"
+            raise SignatureError(f"{program}: {ended}", hint="nothing was written; see what the program said above")
         return answer
 
 
-def _pieces(stream: IO[bytes], end: float) -> Iterator[bytes]:
-    """What comes until the stream's end, or a little more than the cap. Raises :class:`TimeoutError` at ``end``."""
+def _file_of(message: bytes, program: str) -> IO[bytes]:
+    try:
+        given = tempfile.TemporaryFile()  # noqa: SIM115  # closed by whoever asked for it
+        given.write(message)
+        given.seek(0)
+    except OSError as problem:
+        raise disk_error(problem, f"write what {program} is to sign") from problem
+    return given
+
+
+def _started(
+    command: tuple[str, ...], given: IO[bytes], environment: Mapping[str, str], program: str
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdin=given, stdout=subprocess.PIPE, env=environment)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(
+            f"{program}: there is no such program, or not the one that its first line names",
+            hint=_LIKE,
+        ) from None
+    except PermissionError:
+        raise ConfigError(
+            f"{program}: may not be run", hint="it must be a file that you may run: chmod +x FILE"
+        ) from None
+    except OSError as problem:
+        if problem.errno != errno.ENOEXEC:
+            raise disk_error(problem, f"start {program}") from problem
+        raise ConfigError(
+            f"{program}: is no program that this machine runs", hint="a script begins with a line like #!/bin/sh"
+        ) from None
+
+
+def _pieces(process: subprocess.Popen[bytes], end: float) -> Iterator[bytes]:
+    """What the program prints until it closes its output or ends, or a little more than the cap.
+
+    A helper that it left running in the background, an agent for a card, may hold the output open: nobody waits for that.
+    Raises :class:`TimeoutError` at ``end``.
+    """
+    stream = process.stdout
+    assert stream is not None
     left = ANSWER_CAP + 1
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while left > 0:
-            if not selector.select(max(0.0, end - time.monotonic())):
-                raise TimeoutError
+            ended = process.poll() is not None  # asked first: what it wrote before is there to be read then
+            pause = min(_PAUSE, max(0.0, end - time.monotonic()))
+            if not selector.select(0 if ended else pause):
+                if ended:
+                    return
+                if time.monotonic() >= end:
+                    raise TimeoutError
+                continue
             piece = os.read(stream.fileno(), left)
             if not piece:
                 return

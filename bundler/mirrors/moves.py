@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from bundler.bundle.members import line_in
 from bundler.errors import BundlerError, ConfigError, quoted
 from bundler.mirrors.mapping import Moved, Rule, rules_for
 from bundler.oci.digest import Digest, is_digest
@@ -75,7 +76,7 @@ def read_moves(raw: bytes, what: str) -> Moves:
         if (origin.registry, origin.repository) != (far, there.repository):
             tag = origin.tag if origin.tag == there.tag else ""
             images.append(Moved(origin.registry, origin.repository, tag, there.repository, Digest(digest)))
-    return Moves(fields.text("name"), far, tuple(images), tuple(dict.fromkeys(notes)))
+    return Moves(line_in(fields, "name"), far, tuple(images), tuple(dict.fromkeys(notes)))
 
 
 def _lost(origin: Reference, there: Reference, digest: Digest, reference: str) -> Iterator[str]:

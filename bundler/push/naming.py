@@ -95,15 +95,30 @@ def _bare(pattern: str) -> str:
     return pattern.removeprefix("docker://")
 
 
-def _shipments(image: CarriedImage, prefix: str, *, scoped: bool, renames: Mapping[str, str]) -> Iterator[Shipment]:
-    path, _, _ = image.target.partition("@")
-    repository, _, tag = path.partition(":")
-    repository = _renamed(repository, renames)
+def landing(
+    image: CarriedImage, *, prefix: str = "", scoped: bool = False, renames: Mapping[str, str] | None = None
+) -> str:
+    """What an image is called at its destination: its target, after the names were rewritten as for :func:`shipments`."""
+    repository = _repository(image, prefix, scoped=scoped, renames=renames or {})
+    return repository + image.target[len(_split(image)[0]) :]
+
+
+def _split(image: CarriedImage) -> tuple[str, str]:
+    repository, _, tag = image.target.partition("@")[0].partition(":")
+    return repository, tag
+
+
+def _repository(image: CarriedImage, prefix: str, *, scoped: bool, renames: Mapping[str, str]) -> str:
+    repository = _renamed(_split(image)[0], renames)
     if scoped:
         repository = f"{_host(image.name)}/{repository}"
     if prefix:
         repository = f"{prefix.strip('/')}/{repository}"
-    check_repository(repository, what=f"{quoted(image.name)}: its name at the destination")
+    return check_repository(repository, what=f"{quoted(image.name)}: its name at the destination")
+
+
+def _shipments(image: CarriedImage, prefix: str, *, scoped: bool, renames: Mapping[str, str]) -> Iterator[Shipment]:
+    repository, tag = _repository(image, prefix, scoped=scoped, renames=renames), _split(image)[1]
     chosen = None if image.children is None else frozenset(image.children)
     yield Shipment(image.name, image.root, repository, tag or None, chosen)
     for attachment in image.attachments:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bundler.bundle.members import line_in
 from bundler.content import Outcome
 from bundler.errors import BundlerError, ConfigError, quoted
 from bundler.oci import mediatype
@@ -29,6 +30,7 @@ SIGNATURE_SUFFIX = ".sig"
 """Behind the name of a receipt's file: a signature over its exact bytes, as `openssl dgst -verify` takes it."""
 
 _IMAGE_SIGNER = re.compile(r"gpg:(?:[0-9A-F]{40}|[0-9A-F]{64})|cosign:[0-9a-f]{64}")
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -162,16 +164,16 @@ def parse_receipt(raw: bytes, what: str) -> Receipt:
     receipt = Receipt(
         bundle_id=_digest(fields, "bundleId"),
         statement=_digest(fields, "statement") if "statement" in fields else None,
-        name=fields.text("name"),
-        channel=fields.text("channel"),
+        name=line_in(fields, "name"),
+        channel=line_in(fields, "channel"),
         epoch=fields.size("epoch"),
         serial=fields.size("serial"),
         pushed=_time(fields, "pushed"),
         destination=_line(fields, "destination"),
         taken=Taken(
-            _line(route, "to"), _flag(route, "scoped", value["route"]), route.texts("map"), route.texts("image")
+            _line(route, "to"), _flag(route, "scoped", value["route"]), _lines(route, "map"), _lines(route, "image")
         ),
-        signers=fields.texts("signers"),
+        signers=_signers(fields),
         policy=_digest(fields, "policy") if "policy" in fields else None,
         image_signers=_image_signers(fields) if "imageSigners" in fields else (),
         overrides=tuple(_override(each) for each in fields.each("overrides")),
@@ -196,7 +198,7 @@ def _image(fields: Fields) -> Landed:
         digest=_digest(fields, "digest"),
         media_type=_manifest_type(fields),
         size=fields.size("size"),
-        platforms=fields.texts("platforms"),
+        platforms=_lines(fields, "platforms"),
         children=_children(fields) if "children" in fields else None,
         attachments=tuple(map(_beside, fields.each("attachments"))),
     )
@@ -254,6 +256,21 @@ def _line(fields: Fields, name: str) -> str:
     if not text or not text.isprintable():
         raise fields.fail(name, f"must be printable, not {quoted(text)!r}")
     return text
+
+
+def _lines(fields: Fields, name: str) -> tuple[str, ...]:
+    texts = fields.texts(name)
+    for text in texts:
+        if not text.isprintable():
+            raise fields.fail(name, f"must be printable, not {quoted(text)!r}")
+    return texts
+
+
+def _signers(fields: Fields) -> tuple[str, ...]:
+    texts = fields.texts("signers")
+    if not all(map(_KEY_ID.fullmatch, texts)):
+        raise fields.fail("signers", "must hold ids of keys")
+    return texts
 
 
 def _flag(fields: Fields, name: str, value: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ Nothing here verifies anything, opens a file or looks at a clock. The same findi
     text      the same for people
 """
 
-from bundler.report.changes import Change, changes, digests_by_name
+from bundler.report.changes import Change, changed_images, changes
 from bundler.report.report import Report
 
-__all__ = ["Change", "Report", "changes", "digests_by_name"]
+__all__ = ["Change", "Report", "changed_images", "changes"]

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from bundler.bundle.statement import format_time
+from bundler.bundle.members import format_time
+from bundler.errors import quoted
 from bundler.report.changes import Change
 
 API_VERSION = "bundler/v1"
@@ -88,7 +89,7 @@ class Signer:
     key_id: str
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.key_id[:16]})" if self.name else self.key_id[:16]
+        return f"{quoted(self.name)} ({self.key_id[:16]})" if self.name else self.key_id[:16]
 
     def document(self) -> dict[str, Any]:
         """The key as JSON values."""

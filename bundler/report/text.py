@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from bundler.bundle.statement import format_time
+from bundler.bundle.members import format_time
 from bundler.errors import quoted
 from bundler.report.report import Assessment, Attached, ImageLine, Last, Reading, Release, Report, Signing
 
@@ -109,6 +109,8 @@ def _signers(signing: Signing) -> str:
 
 
 def _read(reading: Reading, shown: Shown) -> str:
+    if reading.problems or reading.lost:
+        return f"{reading.volumes}, read as far as they can be, and NOT SOUND: see what is lost below"
     return f"{reading.volumes}, {shown(reading.size)} read, every digest compared"
 
 
@@ -129,12 +131,14 @@ def _image(image: ImageLine, policy: str, shown: Shown) -> Iterator[tuple[str, s
 
 def _evidence(assessment: Assessment, attached: Sequence[Attached]) -> Iterator[tuple[str, str]]:
     seen = set()
+    kinds = {other.digest: other.kind for other in attached}
     for each in sorted(assessment.evidence, key=lambda e: (e.manifest, e.digest, e.kind)):
         seen.add(each.manifest)
         by = f", verified by {', '.join(map(_by, each.by))}" if each.verified else ""
         what = f", {quoted(each.what)}" if each.what else ""
         problem = f"; {quoted(each.problem, 500)}" if each.problem else ""
-        yield "carries", f"{each.kind} {each.manifest[:_SHORT]}{what}{by}{problem}"
+        kind = kinds.get(each.manifest, each.kind) if each.kind == "other" else each.kind
+        yield "carries", f"{kind} {each.manifest[:_SHORT]}{what}{by}{problem}"
     for other in sorted(attached, key=lambda a: (a.digest, a.tag)):
         if other.digest not in seen:
             yield "carries", _attachment(other)
@@ -167,10 +171,15 @@ def _changes(report: Report, last: Last) -> Iterator[str]:
         yield "  nothing changed"
     for change in report.changes:
         yield f"  {change.kind.ljust(8)}{quoted(change.name, 1024)}"
-        if change.kind == "changed":
+        if change.kind == "changed" and change.was != change.now:
             yield f"          was {quoted(change.was)}"
-        if change.now:
+        if change.now and change.was != change.now:
             yield f"          {'now ' if change.was else ''}{quoted(change.now)}"
+        if change.platforms is not None:
+            was, now = (quoted(", ".join(platforms), 500) or "-" for platforms in change.platforms)
+            yield f"          platforms were {was}, now {now}"
+        yield from (f"          carries no more {quoted(each)}" for each in change.left)
+        yield from (f"          carries as well {quoted(each)}" for each in change.arrived)
 
 
 def _losses(reading: Reading | None) -> Iterator[str]:
@@ -204,13 +213,13 @@ def _aligned(pairs: Iterable[tuple[str, str]], *, indent: int = 0) -> Iterator[s
 
 
 def _wrapped(text: str, *, indent: int = 0) -> list[str]:
-    """A message of ours, which may have lines of its own."""
+    """A message of ours, which may have lines of its own; what it repeats of others' should be safe, and is made so."""
     lead = " " * indent
     return [
         folded
-        for line in text.splitlines()
+        for line in text.split("\n")
         for folded in textwrap.wrap(
-            line,
+            quoted(line, len(line)),
             WIDTH,
             initial_indent=lead,
             subsequent_indent=lead,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bundler.bundle.members import format_time
 from bundler.bundle.statement import (
     Attachment,
     CarriedImage,
@@ -18,7 +19,6 @@ from bundler.bundle.statement import (
     Subject,
     bundle_id,
     check_images,
-    format_time,
     parse_statement,
     volume_name,
     write_statement,

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has none
 
+from bundler.errors import SpaceError
 from bundler.journey.files import write_new
 from bundler.journey.rooting import pin
 from bundler.trust.keyfile import write_private_key
@@ -17,6 +19,8 @@ from tests.trust.roots import trusted_root
 from tests.workshop import API, IMAGES, KEY_PASSWORD, Workshop, key
 
 BY = ("--key", "release.pub")
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+REPORTS = Draft202012Validator(json.loads((SCHEMAS / "report" / "schema.json").read_text()))
 
 
 @pytest.fixture
@@ -110,6 +114,116 @@ def test_the_site_s_key_signs_receipts(built: Workshop, bundler: Terminal) -> No
     assert "holds no receipt.pub" in bundler("verify", "--receipt", "r.json", "--trust", "site", expect=2).err
 
 
+def test_a_receipt_that_nobody_signs_is_told(built: Workshop, bundler: Terminal) -> None:
+    """A site whose key got lost would otherwise find out when the receipt is needed."""
+    root = trusted_root(targets=(key("release"),), threshold=1)
+    (built.folder / "root").write_bytes(root.raw)
+    pin(built.folder / "site", built.folder / "root", root.fingerprint)
+    said = bundler("push", "out", "--trust", "site", "--to", "oci:far", "--receipt", "r.json").err
+    assert "r.json is not signed: the trust directory holds no receipt.key" in said
+    assert (
+        "r.json is not signed: give --receipt-key"
+        in bundler("push", "out", *BY, "--to", "oci:far", "--receipt", "r.json").err
+    )
+    (built.folder / "site" / "receipt.key").symlink_to("absent")
+    said = bundler("push", "out", "--trust", "site", "--to", "oci:far2", "--receipt", "r.json", expect=2).err
+    assert "receipt.key does not exist" in said
+    assert not (built.folder / "far2").exists()
+
+
+@pytest.mark.parametrize("path", ["absent/r.json", "out", "/dev/null", "release.pub/r.json", "/proc/r.json", "taken"])
+def test_a_receipt_that_can_not_be_written_is_found_out_before_the_push(
+    built: Workshop, bundler: Terminal, path: str
+) -> None:
+    (built.folder / "taken.sig").mkdir()  # where the signature would be
+    before = sorted(each.name for each in built.folder.iterdir())
+    said = bundler("push", "out", *BY, "--to", "oci:far", "--receipt", path, expect=2).err
+    assert said.startswith(f"bundler: CONFIG: --receipt {path}")
+    assert sorted(each.name for each in built.folder.iterdir()) == before
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_receipt_that_fails_to_be_written(
+    built: Workshop, bundler: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads this must know that it is not the push that failed."""
+
+    def full(*_: object) -> None:
+        raise SpaceError("write r.json: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bundler.journey.receipts.write_over", full)
+        said = bundler("push", "out", *BY, "--to", "oci:far", "--receipt", "r.json", expect=11).err
+    assert "all images have arrived, and the receipt is missing: write r.json: No space left" in said
+    bundler("push", "out", *BY, "--to", "oci:far", "--receipt", "r.json")
+    assert bundler("verify", "--receipt", "r.json").out.endswith("\nUNCHANGED: all 4\n")
+
+
+@pytest.mark.parametrize("path", ["absent/r.json", "out", "/dev/null"])
+def test_a_report_that_can_not_be_written_is_found_out_before_all_is_read(
+    built: Workshop, bundler: Terminal, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bundler.journey.far.examine", None)
+    for what in (("out", *BY), ("--receipt", "r.json")):
+        said = bundler("verify", *what, "--report", path, expect=2).err
+        assert said.startswith(f"bundler: CONFIG: --report {path}")
+
+
+def test_a_report_that_fails_to_be_written_is_printed_all_the_same(
+    built: Workshop, bundler: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SpaceError("write report.json: No space left on device")
+
+    bundler("push", "out", *BY, "--to", "oci:far", "--receipt", "r.json")
+    monkeypatch.setattr("bundler.journey.files.write_over", full)
+    assert bundler("verify", "out", *BY, "--report", "report.json", expect=11).out.endswith("\nVERIFIED\n")
+    said = bundler("verify", "--receipt", "r.json", "--report", "report.json", expect=11)
+    assert said.out.endswith("\nUNCHANGED: all 4\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--key", "absent.pub"], 2),
+        (["--key", "upstream"], 2),
+        ([], 2),
+        (["--trust", "absent"], 2),
+        (["--trust", "forgetful"], 16),
+        ([*BY, "--accept"], 2),
+        ([*BY, "--quick", "--damage"], 2),
+        ([*BY, "--threshold", "2"], 2),
+    ],
+)
+def test_whoever_reads_reports_gets_one_whatever_was_wrong(
+    built: Workshop, bundler: Terminal, arguments: list[str], status: int
+) -> None:
+    root = trusted_root(targets=(key("release"),), threshold=1)
+    (built.folder / "root").write_bytes(root.raw)
+    pin(built.folder / "forgetful", built.folder / "root", root.fingerprint)
+    (built.folder / "forgetful" / "state.json").unlink()
+    said = bundler("verify", "out", *arguments, "--json", "--report", "report.json", expect=status)
+    report = json.loads(said.out)
+    REPORTS.validate(report)
+    assert report == json.loads((built.folder / "report.json").read_text())
+    assert (report["verdict"], report["bundle"]) == ("refused", None)
+    assert f"{report['refused']['class']}: {report['refused']['message']}" in said.err
+    assert bundler("verify", "out", *arguments, expect=status).err == said.err
+
+
+def test_a_receipt_can_not_speak_to_the_terminal(built: Workshop, bundler: Terminal) -> None:
+    """Nor print a line that reads as a verdict."""
+    bundler("push", "out", *BY, "--to", "oci:far", "--receipt", "r.json")
+    path = built.folder / "r.json"
+    for name, value in (("name", "edge\nUNCHANGED: all 4"), ("channel", "\x1b[2J"), ("route", {"map": ["a=\nb"]})):
+        document = json.loads(path.read_text())
+        document[name] = {**document[name], **value} if isinstance(value, dict) else value
+        (built.folder / "t.json").write_text(json.dumps(document))
+        said = bundler("verify", "--receipt", "t.json", expect=2)
+        assert said.out == ""
+        assert all(line.isprintable() for line in said.err.splitlines())
+
+
 def test_a_wrong_password_is_found_out_before_the_push(
     built: Workshop, bundler: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +245,9 @@ def test_drift(built: Workshop, bundler: Terminal, registry: Callable[[str], str
     drift = json.loads((built.folder / "drift.json").read_text())
     assert drift["verdict"] == "drifted"
     assert drift["again"] in said.err
-    again = drift["again"].replace("OUT", "out").split()[1:]
-    bundler(*again, *BY, "--tls-verify=false")
+    again = drift["again"].replace("OUT", "out").replace("PUB", "release.pub")
+    assert "--tls-verify=false" in again  # as it was checked
+    bundler(*again.split()[1:])
     assert json.loads(bundler("verify", "--receipt", "r.json", "--tls-verify=false", "--json").out)["again"] is None
     moved = next(row for row in drift["images"] if row["state"] == "moved")
     assert moved["digest"] == API.root.digest

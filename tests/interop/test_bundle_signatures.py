@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from bundler.journey.companions import write_companions
 from bundler.journey.keys import sign_bundle
 from bundler.trust.minisign import minisign_key
 from bundler.trust.ssh_wire import line_of
+from bundler.trust.sums import COMPANIONS
 from tests.keyring import Keyring, keyring
 from tests.peers import attempt, bundler, needs, openssl, run
+from tests.verify_txt import block, blocks
 from tests.workshop import KEY_PASSWORD, Workshop, key
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +159,70 @@ def test_gpgv_accepts_the_signature(bundle: Path, ann: tuple[Keyring, str]) -> N
     run(*command, cwd=bundle, env=env)
     spoil(bundle)
     assert attempt(*command, cwd=bundle, env=env).returncode != 0
+
+
+BY_HAND = ("bash", "-euo", "pipefail", "-c")
+
+
+@pytest.fixture
+def by_hand(bundle: Path, ann: tuple[Keyring, str]) -> Path:
+    """The bundle with GPG's signature too, a KEY.pub to be chosen, and SIGNER.gpg."""
+    keys, fingerprint = ann
+    (bundle / "SIGNER.gpg").write_bytes(keys.public("ann"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GNUPGHOME", str(keys.home))
+        write_companions(bundle, [], ("gpg",), gpg_key=fingerprint)
+    return bundle
+
+
+@needs("cosign", "ssh-keygen", "minisign", "gpg", "gpgconf", "gpgv", "openssl", "base64")
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        ("ecdsa-p256", ("cosign ",), "Verified OK"),
+        ("ed25519", ("cosign ",), "Verified OK"),
+        ("ecdsa-p256", ("-i -m PKCS8", "-Y verify"), 'Good "file" signature for SIGNER'),
+        ("ed25519", ("ssh-ed25519 ", "-Y verify"), 'Good "file" signature for SIGNER'),
+        ("ed25519", ("minisign ",), "Signature and comment signature verified"),
+        ("ecdsa-p256", ("gpgv ",), "Good signature"),
+    ],
+)
+def test_what_verify_txt_says_of_other_tools(by_hand: Path, kind: str, words: tuple[str, ...], said: str) -> None:
+    """Its own words, in the bundle's directory: they hold, and don't hold for another key's owner or another list."""
+    env = {"HOME": str(by_hand.parent)}
+    choose = "KEY=$(openssl pkey -pubin -in KEY.pub -outform DER | sha256sum | cut -c1-16)"
+    assert any(choose in each for each in blocks(by_hand))
+    script = "\n".join([choose, *(block(by_hand, word) for word in words)])
+
+    def followed() -> subprocess.CompletedProcess[str]:
+        return attempt(*BY_HAND, f"exec 2>&1\n{script}", cwd=by_hand, env=env)
+
+    shutil.copy(by_hand.parent / f"{kind}.pub", by_hand / "KEY.pub")
+    done = followed()
+    assert (done.returncode, said in done.stdout) == (0, True), done.stdout
+    if words != ("gpgv ",):
+        number = key("forms", kind).public.short_id
+        for name in ("sig", "sigstore.json", "sshsig", "minisig"):  # what is there under a stranger's number
+            path = by_hand / f"SHA256SUMS.{number}.{name}"
+            if path.exists():
+                shutil.copy(path, by_hand / f"SHA256SUMS.{key('stranger', kind).public.short_id}.{name}")
+        (by_hand / "KEY.pub").write_bytes(key("stranger", kind).public.pem)
+        assert followed().returncode != 0
+        shutil.copy(by_hand.parent / f"{kind}.pub", by_hand / "KEY.pub")
+    spoil(by_hand)
+    assert followed().returncode != 0
+
+
+@needs("cosign")
+def test_verify_txt_names_every_form(by_hand: Path) -> None:
+    """And the command in it that lists what is there lists them all."""
+    listing = next(each for each in blocks(by_hand) if each.startswith("ls "))
+    there = run(*BY_HAND, listing, cwd=by_hand).split()
+    assert sorted(there) == sorted(path.name for path in by_hand.glob("SHA256SUMS.*"))
+    text = (by_hand / "VERIFY.txt").read_text()
+    for suffix in COMPANIONS.values():
+        assert any(name.endswith(f".{suffix}") for name in there)
+        assert f">.{suffix} is for " in text
 
 
 @pytest.fixture

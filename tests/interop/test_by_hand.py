@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.peers import attempt, bundler, needs, openssl, run
+from tests.verify_txt import blocks
 
 pytestmark = [needs("skopeo", "docker-registry", "openssl", "zstd", "tar", "sha256sum"), pytest.mark.slow]
 KEY_ID = "KEY=$(openssl pkey -pubin -in KEY.pub -outform DER | sha256sum | cut -c1-16)"
@@ -26,9 +27,8 @@ def carried(built: Any, tmp_path: Path) -> Path:
 
 
 def commands(bundle: Path) -> list[str]:
-    """The lines of VERIFY.txt that are commands: those that begin with four spaces."""
-    lines = (bundle / "VERIFY.txt").read_text().splitlines()
-    return [line[4:] for line in lines if line.startswith("    ")]
+    """The lines of VERIFY.txt that are commands for what every site has."""
+    return "\n".join(blocks(bundle)).splitlines()
 
 
 def is_docker(command: str) -> bool:

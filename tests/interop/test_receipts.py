@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.interop.conftest import Built
-from tests.peers import DockerRegistry, attempt, bundler, bundler_path, docker_registry, needs, openssl, skopeo
+from tests.peers import DockerRegistry, attempt, bundler, bundler_path, docker_registry, needs, openssl, run, skopeo
 
 pytestmark = needs("skopeo", "docker-registry", "openssl")
 HTTP = "--tls-verify=false"
@@ -24,12 +24,14 @@ def far(tmp_path: Path) -> Iterator[DockerRegistry]:
         yield registry
 
 
-def pushed(built: Built, far: DockerRegistry, folder: Path) -> Path:
+def pushed(built: Built, far: DockerRegistry, folder: Path, bundle: Path | None = None) -> Path:
     """A signed receipt of a push into ``site``."""
     bundler("keygen", folder / "receipt", env=built.env, cwd=folder)
     to = ("--to", f"docker://{far.host}/site", HTTP)
     receipt = ("--receipt", folder / "r.json", "--receipt-key", folder / "receipt.key")
-    bundler("push", built.bundle, "--key", built.work / "release.pub", *to, *receipt, env=built.env, cwd=folder)
+    bundler(
+        "push", bundle or built.bundle, "--key", built.work / "release.pub", *to, *receipt, env=built.env, cwd=folder
+    )
     return folder / "r.json"
 
 
@@ -42,6 +44,12 @@ def checked(built: Built, receipt: Path, *, status: int = 0) -> dict[str, Any]:
     assert done.returncode == status, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def again(built: Built, found: dict[str, Any], bundle: Path | None = None) -> list[str]:
+    """What it says to push again, as somebody would type it who knows where the bundle and the builder's key are."""
+    known = {"OUT": str(bundle or built.bundle), "PUB": str(built.work / "release.pub")}
+    return [known.get(word, word) for word in shlex.split(found["again"])][1:]
 
 
 def test_openssl_verifies_it(built: Built, far: DockerRegistry, tmp_path: Path) -> None:
@@ -73,8 +81,7 @@ def test_drift_and_what_puts_it_back(built: Built, far: DockerRegistry, tmp_path
     states = {row["reference"]: row["state"] for row in found["images"] if row["state"] != "ok"}
     assert states == {other: "moved", third: "missing"}
     assert found["added"] == [f"{one.rpartition(':')[0]}:mine"]
-    again = shlex.split(found["again"].replace("OUT", str(built.bundle)))[1:]
-    bundler(*again, "--key", built.work / "release.pub", HTTP, env=built.env, cwd=tmp_path)
+    bundler(*again(built, found), env=built.env, cwd=tmp_path)
     assert checked(built, receipt)["verdict"] == "unchanged"
 
 
@@ -91,7 +98,37 @@ def test_a_layer_that_the_disk_lost(built: Built, far: DockerRegistry, tmp_path:
     found = checked(built, receipt, status=17)
     assert "incomplete" in {row["state"] for row in found["images"]}
     assert lost in json.dumps(found)
-    again = shlex.split(found["again"].replace("OUT", str(built.bundle)))[1:]
-    assert again[-1] == "--repair"
-    bundler(*again, "--key", built.work / "release.pub", HTTP, env=built.env, cwd=tmp_path)
+    assert again(built, found)[-1] == "--repair"
+    bundler(*again(built, found), env=built.env, cwd=tmp_path)
     assert checked(built, receipt)["verdict"] == "unchanged"
+
+
+@needs("oras")
+def test_the_list_of_referrers_that_clients_keep(built: Built, far: DockerRegistry, tmp_path: Path) -> None:
+    """docker-registry has no referrers API: the list is a tag, which is bundler's own doing, and can get lost."""
+    name = next(iter(built.corpus.digests))
+    source = f"{far.host}/near/app:1"
+    skopeo(
+        *("copy", "-q", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"),
+        *(f"docker://{built.host}/corpus/{name}:1.0", f"docker://{source}"),
+    )
+    (tmp_path / "sbom.json").write_text("{}")
+    attach = ("attach", "--plain-http", source, "--artifact-type", "application/spdx+json", "sbom.json")
+    run("oras", *attach, cwd=tmp_path)
+    (tmp_path / "bundle.yaml").write_text(
+        f"apiVersion: bundler/v1\nkind: Bundle\nname: app\nimages: ['{source}']\n"
+        f"registries: {{'{far.host}': {{tls-verify: false}}}}\n"
+    )
+    build = ("build", "bundle.yaml", "-o", "app", "--no-store", "--key", built.work / "release.key")
+    bundler(*build, env=built.env, cwd=tmp_path)
+    bundle = tmp_path / "app"
+    receipt = pushed(built, far, tmp_path, bundle)
+    assert checked(built, receipt)["added"] == []
+    (landed,) = json.loads(receipt.read_text())["images"]
+    tag = landed["digest"].replace(":", "-")
+    skopeo("delete", HTTP, f"docker://{far.host}/site/near/app:{tag}")
+    found = checked(built, receipt, status=17)
+    assert [row["state"] for row in found["images"] if row["state"] != "ok"] == ["unlisted"]
+    bundler(*again(built, found, bundle), env=built.env, cwd=tmp_path)
+    assert checked(built, receipt)["verdict"] == "unchanged"
+    assert "spdx" in run("oras", "discover", "--plain-http", f"{far.host}/site/near/app:1")

@@ -9,7 +9,8 @@ import pytest
 from bundler.content import Durable, Mounter, verified
 from bundler.errors import ConfigError, LockedError, NotFoundError, UnsupportedError
 from bundler.journey.access import Access
-from bundler.journey.destinations import Destination, open_destination
+from bundler.journey.destination import Destination
+from bundler.journey.destinations import open_destination
 from bundler.journey.ends import Ends
 from bundler.push import Shipment
 from bundler.store import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundler.errors import ConfigError, DiskError, LimitError, ReadOnlyError, SpaceError
-from bundler.journey.files import read_file, write_new, write_over
+from bundler.journey.files import check_writable, read_file, write_new, write_over
 
 
 def mode(path: Path) -> int:
@@ -46,6 +46,38 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, error: type[Except
     (tmp_path / "file").touch()
     with pytest.raises(error, match=said):
         read_file(tmp_path / name, what="lock")
+
+
+def test_what_to_do_about_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("absent", "."):
+        with pytest.raises(ConfigError) as caught:
+            read_file(tmp_path / name, what="key", hint="look elsewhere")
+        assert caught.value.hint == "look elsewhere"
+    with pytest.raises(ConfigError) as caught:
+        read_file(tmp_path / "absent", what="lock")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", [".", "pipe", "to-pipe", "absent/f", "file/f"])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to-pipe").symlink_to("pipe")
+    before = {path.name: path.lstat().st_mode for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match="--report "):
+        check_writable(tmp_path / name, what="--report")
+    with pytest.raises((ConfigError, DiskError)):
+        write_over(tmp_path / name, b"x")
+    assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
+
+
+def test_a_place_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new", what="--report")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").write_bytes(b"old")
+    check_writable(tmp_path / "old", what="--report")
+    assert (tmp_path / "old").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_a_file_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from bundler.errors import (
     ConfigError,
     DigestError,
     DiskError,
+    NetworkError,
     PolicyError,
     ReadOnlyError,
     SignatureError,
@@ -56,6 +57,7 @@ from tests.workshop import API, MULTI, WEB, Workshop
 NOW = datetime.fromisoformat("2030-06-01T12:00:00Z")
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "report" / "schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
+ROUTES = ("patterns", "repair", "renames", "scoped")
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 
 
@@ -101,7 +103,7 @@ class Place:
         return verdict
 
     def push(self, to: str, demand: Demand | None = None, bundle: Path | None = None, **options: Any) -> far.Pushed:
-        route = Route(to, **{name: options.pop(name) for name in ("patterns", "repair") if name in options})
+        route = Route(to, **{name: options.pop(name) for name in ROUTES if name in options})
         with ThreadPoolExecutor(3) as executor:
             return push(
                 bundle or self.bundle,
@@ -232,6 +234,23 @@ def test_2_a_missing_volume(place: Place) -> None:
     assert verdict.document()["bundle"]["serial"] == 1
 
 
+@pytest.mark.parametrize("spoil", [0, -1, 7], ids=["gone", "short", "long"])
+def test_2_a_volume_is_missed_however_it_is_looked_for(place: Place, spoil: int) -> None:
+    """With ``damage`` it is listed as lost; that can't be had together with not reading, which would find nothing wrong."""
+    bundle = place.remade("short")
+    volume = bundle / "volume-0001.tar.zst"
+    raw = volume.read_bytes()
+    volume.unlink()
+    if spoil:
+        volume.write_bytes(raw[:spoil] if spoil < 0 else raw + bytes(spoil))
+    verdict = place.examine(bundle=bundle, damage=True)
+    assert (verdict.document()["verdict"], verdict.sound) == ("damaged", False)
+    assert outcomes(verdict) == "passed failed not reached not reached failed"
+    assert "every digest compared" not in "\n".join(verdict.lines(human))
+    with pytest.raises(ConfigError, match="--quick and --damage exclude each other"):
+        place.examine(bundle=bundle, damage=True, quick=True)
+
+
 def test_3_an_image_that_lacks_a_content(place: Place) -> None:
     """A statement that is signed, and lists a manifest that the volumes don't hold."""
     statement = accept_unsigned(read_documents(place.bundle)).statement
@@ -306,12 +325,54 @@ def test_4_the_site_s_own_policy_holds_without_being_named(place: Place) -> None
     assert receipt.statement == found["bundle"]["statement"]
 
 
+def test_4_a_policy_in_place_of_the_site_s_is_told(place: Place) -> None:
+    """Whoever signs the report off sees that another file decided than the site's own."""
+    own = place.rules("match: '**', cosign: {keys: [ann.pub]}", into=place.site / "trust.yaml")
+    place.rules("match: '**', nothing: true")
+    told = {"option": "--policy", "reason": "in place of the site's own trust.yaml"}
+    assert place.examine(policy=place.policy).document()["overrides"] == [told]
+    assert place.examine(place.demand(policy=place.policy)).document()["overrides"] == [told]
+    receipt = place.push(f"oci:{place.folder / 'far'}", policy=place.policy).receipt
+    assert receipt.overrides == ((told["option"], told["reason"]),)
+    assert place.examine(policy=own).document()["overrides"] == []  # its own, by name
+    own.unlink()
+    assert place.examine(policy=place.policy).document()["overrides"] == []
+
+
 def test_4_some_images_alone(place: Place) -> None:
     """What is not pushed need not pass; and nothing of it is."""
     place.push(f"oci:{place.folder / 'far'}", patterns=("*web*", "*multi*"), policy=place.policy)
     assert not any("api" in name for name, _ in Store.open(str(place.folder / "far")).images())
     with pytest.raises(PolicyError, match=r"1 of 1 images.*near/api:1"):
         place.push(f"oci:{place.folder / 'far'}", patterns=("*api*",), policy=place.policy)
+
+
+@pytest.mark.parametrize(
+    ("to", "route", "name"),
+    [
+        ("oci:{far}", {"renames": ("near=library",)}, "library/api:1"),
+        ("docker://127.0.0.1:9/library", {}, "library/near/api:1"),
+        ("oci:{far}", {"scoped": True}, "127.0.0.1-{port}/near/api:1"),
+    ],
+    ids=["map", "prefix", "scoped"],
+)
+def test_4_a_push_is_held_against_the_names_as_they_arrive(
+    place: Place, to: str, route: dict[str, Any], name: str
+) -> None:
+    """A rule that lets an image be called ``near/api`` says nothing of what it is called after names were rewritten."""
+    open_to = {"near": "target: 'near/**'", "there": f"target: '{name.format(port=place.host.rpartition(':')[2])}'"}
+    where = to.format(far=place.folder / "far")
+    options: dict[str, Any] = {"patterns": ("*api*",), "policy": place.policy, **route}
+    place.rules(f"match: '**', {open_to['near']}, nothing: true")
+    with pytest.raises(PolicyError, match="no rule of"):
+        place.push(where, **options)
+    assert not (place.folder / "far").exists()
+    place.rules(f"match: '**', {open_to['there']}, nothing: true")
+    if to.startswith("oci:"):
+        place.push(where, **options)
+    else:  # past the gate, and nobody is there
+        with pytest.raises(NetworkError):
+            place.push(where, **options)
 
 
 def test_4_damage_is_listed_before_images_are_judged(place: Place) -> None:
@@ -350,6 +411,24 @@ def test_6_accepted_before_the_first_tag(place: Place, monkeypatch: pytest.Monke
     assert json.loads((place.site / "state.json").read_text())["marks"][0]["serial"] == 1
     place.push(f"oci:{place.folder / 'far'}")
     assert len(seen) == 2  # with nothing to send, it is accepted all the same
+
+
+def test_6_a_newer_bundle_that_was_accepted_meanwhile(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pushes at once: the older one was accepted first, and may have moved tags last. It does not end well."""
+    newer = place.remade("newer", epoch=1)
+    accepted = Demand.accepted
+    runs = iter(["older"])
+
+    def overtaken(demand: Demand, trusted: Any) -> None:
+        accepted(demand, trusted)
+        if next(runs, ""):
+            place.push(f"oci:{place.folder / 'elsewhere'}", bundle=newer)
+
+    monkeypatch.setattr(Demand, "accepted", overtaken)
+    with pytest.raises(PolicyError, match="another bundle of this line was accepted while this one") as caught:
+        place.push(f"oci:{place.folder / 'far'}")
+    assert "newer one" in (caught.value.hint or "")
+    place.push(f"oci:{place.folder / 'far'}", bundle=newer)
 
 
 def test_6_no_tag_moves_if_the_site_can_not_remember(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,7 +470,7 @@ def test_a_site_that_can_not_be_written_can_be_verified_with(place: Place, monke
     def fail(*_: object) -> None:
         raise ReadOnlyError("write state.json: Read-only file system")
 
-    monkeypatch.setattr("bundler.journey.trusting.write_over", fail)
+    monkeypatch.setattr("bundler.journey.site_files.write_over", fail)
     assert place.examine().conclusion == "VERIFIED"
     verdict = place.examine(accept=True)
     assert verdict.document()["verdict"] == "refused"
@@ -423,12 +502,31 @@ def test_what_is_new_changed_and_gone(place: Place, host: str) -> None:
     api, multi, web = sorted(statement.images, key=lambda image: image.name)
     images = (replace(api, root=web.root), multi, replace(web, name=f"{host}/near/web:2", target="near/web:2"))
     found = place.examine(bundle=place.remade("next", epoch=1, images=images)).document()
+    nothing = {"platforms": None, "attachments": None}
     assert found["changes"] == [
-        {"change": "changed", "name": f"{host}/near/api:1", "was": API.root.digest, "now": WEB.root.digest},
-        {"change": "gone", "name": f"{host}/near/web:1", "was": WEB.root.digest, "now": None},
-        {"change": "new", "name": f"{host}/near/web:2", "was": None, "now": WEB.root.digest},
+        {"change": "changed", "name": f"{host}/near/api:1", "was": API.root.digest, "now": WEB.root.digest, **nothing},
+        {"change": "gone", "name": f"{host}/near/web:1", "was": WEB.root.digest, "now": None, **nothing},
+        {"change": "new", "name": f"{host}/near/web:2", "was": None, "now": WEB.root.digest, **nothing},
     ]
     assert found["last"]["serial"] == found["last"]["compared"] == 1
+
+
+def test_what_changed_without_another_digest(place: Place, host: str) -> None:
+    """A signature that does not come any more, and an image that goes to another place."""
+    place.examine(accept=True)
+    statement = accept_unsigned(read_documents(place.bundle)).statement
+    api, multi, web = sorted(statement.images, key=lambda image: image.name)
+    images = (replace(api, target="near/db:1"), multi, replace(web, attachments=()))
+    verdict = place.examine(bundle=place.remade("next", epoch=1, images=images))
+    found = verdict.document()["changes"]
+    assert [(change["change"], change["name"]) for change in found] == [
+        ("gone", f"{host}/near/api:1 as near/api:1"),
+        ("new", f"{host}/near/api:1 as near/db:1"),
+        ("changed", f"{host}/near/web:1"),
+    ]
+    (signature,) = web.attachments
+    assert found[-1]["attachments"] == {"new": [], "gone": [signature.root.digest]}
+    assert any("carries no more" in line for line in verdict.lines(human))
 
 
 def test_a_rollback_with_a_reason_is_told_loudly(place: Place) -> None:

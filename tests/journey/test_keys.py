@@ -76,8 +76,12 @@ def test_private_keys_that_do_not_open(pair: Path, tmp_path: Path) -> None:
         opened(Path(f"{pair}.key"), password=b"another")
     with pytest.raises(ConfigError, match=r"release\.v1\.pub: is a public key"):
         opened(Path(f"{pair}.pub"))
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="does not exist") as caught:
         opened(tmp_path / "absent.key")
+    assert "PREFIX.key" in (caught.value.hint or "")
+    with pytest.raises(ConfigError, match="does not exist") as caught:
+        read_public_keys((tmp_path / "absent.pub",))
+    assert "PREFIX.pub" in (caught.value.hint or "")
     write_new(tmp_path / "huge.key", b"x" * 70_000, mode=0o600)
     with pytest.raises(LimitError):
         opened(tmp_path / "huge.key")

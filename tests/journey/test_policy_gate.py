@@ -20,7 +20,10 @@ from bundler.oci.digest import digest_of
 from bundler.oci.platform import parse_platform
 from bundler.oci.reference import parse_reference
 from bundler.policy import Place, anywhere, docker_place, named_place, path_place
+from bundler.policy.places import storage_place
 from tests.images import family, image, index, layer, write_dir, write_layout
+from tests.policy.certified_cases import IMAGE as CERTIFIED
+from tests.policy.certified_cases import cases
 from tests.workshop import NOW, Workshop, working
 
 FAMILY = family()
@@ -52,6 +55,10 @@ def ends(tmp_path: Path, **policy: Any) -> Ends:
         ("docker-daemon:app:1", docker_place(parse_reference("app:1"), "docker-daemon")),
         (f"docker-daemon:{ID}", Place("docker-daemon")),
         ("containers-storage:app:1", anywhere("containers-storage", parse_reference("app:1"))),
+        (
+            "containers-storage:[vfs@/s+/r]r.example/app",
+            storage_place("[vfs@/s]", "r.example/app", parse_reference("r.example/app")),
+        ),
     ],
 )
 def test_where_an_image_is_from(image: str, place: Place, tmp_path: Path) -> None:
@@ -162,3 +169,18 @@ def test_pull_asks_before_it_fetches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (folder / "policy.json").write_text(json.dumps({"default": [REJECT], "transports": {"oci": {"": [ACCEPT]}}}))
     with working(place.manifest) as run:
         near.pull(run, tmp_path / "new-store", now=NOW)
+
+
+@pytest.mark.parametrize("name", ["below an intermediate", "logged after it expired", "PKI: an e-mail", "PKI: expired"])
+def test_certificates_are_judged_before_a_copy(name: str, tmp_path: Path) -> None:
+    case = cases()[name]
+    write_dir(tmp_path / "image", CERTIFIED)
+    (tmp_path / "image" / "signature-1").write_bytes(case.blob)
+    orders = Orders(Wanted(AMD64, Instances.SYSTEM), remove_signatures=True)
+    with ThreadPoolExecutor(1) as executor, ends(tmp_path, dir={"": [case.rule]}) as near, Ends(Access()) as far:
+        if not case.said:
+            copy(f"dir:{tmp_path}/image", f"dir:{tmp_path}/out", orders, near, far, executor=executor)
+            return
+        with pytest.raises(PolicyError, match=f"transports.dir.*sigstoreSigned.*{case.said}"):
+            copy(f"dir:{tmp_path}/image", f"dir:{tmp_path}/out", orders, near, far, executor=executor)
+    assert not (tmp_path / "out").exists()

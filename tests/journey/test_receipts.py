@@ -15,16 +15,21 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from bundler.errors import BundlerError, ConfigError, PolicyError, SignatureError, UnsupportedError
 from bundler.journey.access import Access
+from bundler.journey.drift import Drift
 from bundler.journey.ends import Ends
-from bundler.journey.receipts import Drift, recheck, signature_path, write_receipt
+from bundler.journey.receipts import recheck, signature_path, write_receipt
+from bundler.oci import mediatype
+from bundler.oci.attached import referrers_tag
 from bundler.oci.digest import hex_of
 from bundler.oci.reference import Reference
 from bundler.push.receipt import Landed, Receipt
 from bundler.registry.process import running
+from bundler.store import Store
 from bundler.transports.docker.credentials import Credentials
 from bundler.trust.keys import PublicKey
+from tests.hostile.scripted import HonestRegistry, Reply, Request, Scripted
 from tests.images import artifact, image, index, layer, load
-from tests.workshop import IMAGES, MULTI, NOW, WEB, Workshop, key
+from tests.workshop import API, IMAGES, MULTI, NOW, WEB, Workshop, key
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "receipt-check"
 VALIDATOR = Draft202012Validator(json.loads((SCHEMA / "schema.json").read_text()))
@@ -106,7 +111,7 @@ def test_what_it_says_to_push_again_puts_it_back(built: Workshop, far: str, tmp_
         load(ends.repository(Reference(far, "site/team/note")), {"1": WEB})
     (tmp_path / "registry" / "blobs" / "sha256" / hex_of(layer_gone)).unlink()
     again = shlex.split(check(path).again)
-    assert again[:5] == ["bundler", "push", "OUT", "--to", f"docker://{far}/site"]
+    assert again[:7] == ["bundler", "push", "OUT", "--key", "PUB", "--to", f"docker://{far}/site"]
     assert again[-1] == "--repair"
     patterns = tuple(word for word, before in zip(again[1:], again, strict=False) if before == "--image")
     assert "oci:upstream:reg.io/team/note:1" in patterns
@@ -149,6 +154,111 @@ def test_a_sparse_index_needs_what_came_with_it(far: str, tmp_path: Path) -> Non
     (landed,) = json.loads(path.read_text())["images"]
     assert set(landed["children"]) == {arm.root.digest for arm in arms[:2]}
     assert not check(path).drifted
+
+
+@pytest.fixture
+def old() -> Iterator[tuple[HonestRegistry, Scripted]]:
+    """A registry without a referrers API: clients keep the lists of what is attached themselves."""
+    registry = HonestRegistry(referrers_api=False)
+    with Scripted(registry) as server:
+        yield registry, server
+
+
+def test_the_lists_that_clients_keep(old: tuple[HonestRegistry, Scripted], tmp_path: Path) -> None:
+    """They are nobody's addition, and without them nobody finds what is attached."""
+    registry, server = old
+    sbom = artifact(b"{}", subject=WEB)
+    with Ends(Access(tls_verify=False)) as ends:
+        near = ends.repository(Reference(server.host, "near/web"))
+        load(near, {"1": WEB})
+        for each in sbom.parts:
+            near.push(each.descriptor, [each.raw])
+    place = Workshop(tmp_path, f"  - {server.host}/near/web:1\n", access=Access(tls_verify=False))
+    place.build()
+    path = pushed(place, f"docker://{server.host}/far", tmp_path / "r.json")
+    drift = check(path)
+    assert (drift.drifted, drift.added) == ((), ())
+    del registry.manifests["far/near/web", referrers_tag(WEB.root.digest)]
+    drift = check(path)
+    assert [(row.state, row.digest) for row in drift.drifted] == [("unlisted", sbom.root.digest)]
+    assert "--repair" not in drift.again
+    place.push(f"docker://{server.host}/far")
+    assert check(path).drifted == ()
+    registry.manifests["far/near/web", referrers_tag(WEB.root.digest)] = (mediatype.OCI_INDEX, b"not JSON")
+    assert [row.state for row in check(path).drifted] == ["unlisted"]
+
+
+@pytest.mark.parametrize("lie", ["head", "both", "digest", "nonsense", "damaged", "huge"])
+def test_a_registry_that_lies(built: Workshop, tmp_path: Path, lie: str) -> None:
+    """The right digest in its headers is worth nothing: what it hands out for the tag is hashed."""
+    registry = HonestRegistry()
+    lying = False
+
+    def app(request: Request) -> Reply:
+        about = "/team/web/manifests/" in request.path
+        by_tag = request.path.endswith("/1.0")
+        if not (lying and about and request.method in ("GET", "HEAD") and (by_tag or lie == "damaged")):
+            return registry(request)
+        right = ("Docker-Content-Digest", WEB.root.digest)
+        kind = ("Content-Type", API.root.media_type)
+        if lie == "head":
+            claimed = right if request.method == "HEAD" else ("Docker-Content-Digest", API.root.digest)
+            return Reply(200, (kind, claimed), API.raw)
+        if lie == "digest":
+            return Reply(200, (kind, ("Docker-Content-Digest", "sha256:1")), WEB.raw)
+        body = {"both": API.raw, "nonsense": b"{}", "damaged": WEB.raw[:-1] + b" "}.get(lie, b" " * (5 << 20))
+        return Reply(200, (kind, right), body)
+
+    with Scripted(app) as server:
+        path = pushed(built, f"docker://{server.host}/site", tmp_path / "r.json")
+        assert not check(path).drifted
+        lying = True
+        drift = check(path)
+    (row,) = drift.drifted
+    assert row.reference == f"{server.host}/site/team/web:1.0"
+    assert row.state == ("moved" if lie == "head" else "unreadable")
+    assert len(drift.rows) == len(IMAGES), "one liar does not hide the others"
+    assert "--image" in drift.again
+
+
+def test_a_damaged_manifest_below_an_index(built: Workshop, tmp_path: Path) -> None:
+    registry = HonestRegistry()
+    with Scripted(registry) as server:
+        path = pushed(built, f"docker://{server.host}", tmp_path / "r.json")
+        child = next(part.descriptor for part in MULTI.parts if part.descriptor.media_type == WEB.root.media_type)
+        kind, raw = registry.manifests["team/multi", child.digest]
+        registry.manifests["team/multi", child.digest] = (kind, raw[:-1] + b" ")
+        drift = check(path)
+        assert states(drift) == {"team/multi:3.0": "incomplete"}
+        built.push(f"docker://{server.host}", patterns=("*multi*",), repair=True)
+        assert not check(path).drifted
+
+
+def test_the_command_that_puts_it_back_says_whom_to_trust_and_how_to_get_there(
+    built: Workshop, far: str, tmp_path: Path
+) -> None:
+    path = pushed(built, f"docker://{far}/site", tmp_path / "r.json")
+    with Ends(Access(tls_verify=False)) as ends:
+        load(ends.repository(Reference(far, "site/team/web")), {"1.0": MULTI})
+        options = ("--trust", "a site", "--tls-verify=false")
+        with ThreadPoolExecutor(2) as executor:
+            drift = recheck(path, (), ends, now=NOW, executor=executor, options=options)
+    assert drift.again.startswith("bundler push OUT --trust 'a site' --tls-verify=false --to ")
+    with pytest.raises(PolicyError) as caught:
+        drift.raise_for_drift()
+    assert "newer bundle" in (caught.value.hint or "")
+
+
+def test_if_everything_is_gone_no_image_is_named(built: Workshop, tmp_path: Path) -> None:
+    """Ten thousand names would be more than a command line can hold."""
+    registry = HonestRegistry()
+    with Scripted(registry) as server:
+        path = pushed(built, f"docker://{server.host}", tmp_path / "r.json")
+        registry.manifests.clear()
+        again = check(path).again
+        assert again == f"bundler push OUT --key PUB --to docker://{server.host}"
+        built.push(f"docker://{server.host}")
+        assert not check(path).drifted
 
 
 # At a layout
@@ -234,11 +344,12 @@ def test_credentials_go_to_no_registry_that_an_unchecked_receipt_names(tmp_path:
 def test_names_with_wildcards_are_taken_literally(tmp_path: Path) -> None:
     name = "oci:a[1]*?:x"
     landed = Landed(name, f"oci:{tmp_path}/a:x", WEB.root.digest)
-    receipt = Receipt(WEB.root.digest, "edge", "stable", 1, NOW, f"oci:{tmp_path}", (landed,), {}, ())
-    from bundler.store import Store
-
-    with Store.open(str(tmp_path), create=True):
-        pass
+    with Store.open(str(tmp_path), create=True) as store:
+        for each in WEB.parts:
+            store.push(each.descriptor, [each.raw])
+        store.tag("b:x", WEB.root)
+    other = Landed("b", f"oci:{tmp_path}/b:x", WEB.root.digest, WEB.root.media_type, WEB.root.size)
+    receipt = Receipt(WEB.root.digest, "edge", "stable", 1, NOW, f"oci:{tmp_path}", (landed, other), {}, ())
     write_receipt(tmp_path / "r.json", receipt, None)
     assert re.search(r"--image 'oci:a\[\[\]1\]\[\*\]\[\?\]:x'", check(tmp_path / "r.json").again)
 

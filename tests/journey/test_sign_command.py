@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 import shlex
+import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bundler.errors import BundlerError, ConfigError, LimitError, ReadOnlyError, SignatureError
+from bundler.errors import BundlerError, ConfigError, LimitError, SignatureError, SpaceError
 from bundler.journey.sign_command import ANSWER_CAP, CommandSigner
 from bundler.trust.keys import P256_ORDER, PublicKey, public_key_of
 from bundler.trust.signing import PrivateKey
@@ -113,14 +117,28 @@ def test_an_endless_answer(tmp_path: Path) -> None:
         CommandSigner(("yes",), EC.public, 20).sign(MESSAGE)
 
 
-@pytest.mark.parametrize(
-    "script", ["sleep 30", "exec >&-; sleep 30", "sleep 30 & exit 0"], ids=["silent", "closed", "child"]
-)
+@pytest.mark.parametrize("script", ["sleep 30", "exec >&-; sleep 30", "sleep 30; :"], ids=["silent", "closed", "child"])
 def test_a_program_that_does_not_come_to_an_end(script: str) -> None:
     started = time.monotonic()
     with pytest.raises(SignatureError, match=r"no signature within 0\.3 s"):
         CommandSigner(("sh", "-c", script), EC.public, 0.3).sign(MESSAGE)
     assert time.monotonic() - started < 10
+
+
+def test_a_helper_left_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
+    """It holds the output open, as an agent for a card may; the signature is there when the program ends."""
+    (tmp_path / "answer").write_bytes(EC.sign(MESSAGE))
+    script = "sleep 60 & echo $! >helper; cat answer"
+    try:
+        assert CommandSigner(("sh", "-c", script), EC.public, 50).sign(MESSAGE) == EC.sign(MESSAGE)
+        os.kill(int((tmp_path / "helper").read_text()), 0)  # it is still there
+    finally:
+        os.kill(int((tmp_path / "helper").read_text()), signal.SIGKILL)
+
+
+def test_a_program_that_is_killed() -> None:
+    with pytest.raises(SignatureError, match="was killed by signal 9"):
+        CommandSigner(("sh", "-c", "kill -9 $$"), EC.public).sign(MESSAGE)
 
 
 def test_a_program_that_reads_nothing_of_its_input(tmp_path: Path) -> None:
@@ -136,7 +154,11 @@ def test_a_right_signature_and_a_bad_end(tmp_path: Path) -> None:
 
 STARTS: dict[str, tuple[str, type[BundlerError], str]] = {
     "no-such-program": ("./absent x", ConfigError, "there is no such program"),
-    "not-executable": ("./plain", ReadOnlyError, "start --sign-command ./plain"),
+    "not-executable": ("./plain", ConfigError, r"--sign-command ./plain: may not be run"),
+    "a-directory": ("./folder", ConfigError, "may not be run"),
+    "below-a-file": ("./plain/x", ConfigError, "there is no such program"),
+    "no-interpreter": ("./strange", ConfigError, "there is no such program, or not the one that its first line names"),
+    "no-format": ("./broken", ConfigError, "is no program that this machine runs"),
     "empty": ("", ConfigError, "names no program"),
     "open-quote": ("a 'b", ConfigError, "No closing quotation"),
     "zero-byte": ("a\0b", ConfigError, r"a.x00b: names no program"),
@@ -146,8 +168,22 @@ STARTS: dict[str, tuple[str, type[BundlerError], str]] = {
 @pytest.mark.parametrize(("command", "kind", "message"), STARTS.values(), ids=STARTS)
 def test_commands_that_do_not_start(command: str, kind: type[BundlerError], message: str, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("no program")
-    with pytest.raises(kind, match=message):
+    (tmp_path / "folder").mkdir()
+    for name, text in (("strange", "#!/no/such/interpreter\n"), ("broken", "\x7fELF")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    with pytest.raises(kind, match=message) as caught:
         CommandSigner.of(command, EC.public).sign(b"m")
+    assert caught.value.hint
+
+
+def test_no_room_for_what_is_to_be_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(SpaceError, match="write what --sign-command cat is to sign"):
+        CommandSigner(("cat",), EC.public).sign(b"m")
 
 
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:

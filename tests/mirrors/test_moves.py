@@ -68,6 +68,7 @@ def test_a_destination_with_a_prefix() -> None:
         pytest.param(receipt({}, destination="oci:/srv/store"), "which is no registry", id="a-layout"),
         pytest.param(receipt({}, destination="../x"), "is not a host", id="a-path-for-a-host"),
         pytest.param(receipt({}, destination="a\x1b[31m"), r"\\x1b", id="a-host-that-paints"),
+        pytest.param(receipt({}, name="x\n[[registry]]"), "only letters", id="a-bundle-that-writes-configuration"),
         pytest.param(receipt({}, images=[{"name": "a.io/x:1"}]), "reference is missing", id="half-an-image"),
         pytest.param(receipt({"a.io/x:1": "../x:1"}), "not a repository name", id="a-path-that-climbs"),
         pytest.param(receipt({"a.io/X:1": "x:1"}), "not a repository name", id="an-old-name-in-capitals"),

@@ -109,7 +109,8 @@ def test_its_bytes_are_canonical_and_know_no_order() -> None:
 
 def test_it_is_the_schema_s() -> None:
     schema = json.loads((Path(__file__).parents[2] / "schemas" / "receipt" / "schema.json").read_text())
-    for receipt in (RECEIPT, replace(RECEIPT, policy=None, overrides=(), signers=())):
+    odd = replace(RECEIPT, name="Edge__2", channel="LTS.", serial=10**12)  # as far as a statement may go
+    for receipt in (RECEIPT, odd, replace(RECEIPT, policy=None, overrides=(), signers=())):
         jsonschema.validate(receipt.document(), schema)
 
 
@@ -143,6 +144,12 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
         pytest.param(edited(lambda d: d["images"][1].update(children=["x"])), "digests", id="a-child-that-is-none"),
         pytest.param(edited(lambda d: d["images"][0].update(name="a\x1b[31m")), "printable", id="a-name-that-paints"),
         pytest.param(edited(lambda d: d.update(destination="")), "printable", id="nowhere"),
+        pytest.param(edited(lambda d: d.update(name="edge\nVERIFIED")), "only letters", id="a-bundle-of-two-lines"),
+        pytest.param(edited(lambda d: d.update(channel="st\x1b[2J")), "only letters", id="a-channel-that-paints"),
+        pytest.param(edited(lambda d: d["route"]["map"].append("a=\x1b[2J")), "printable", id="a-rename-that-paints"),
+        pytest.param(edited(lambda d: d["route"]["image"].append("a\nb")), "printable", id="a-pattern-of-two-lines"),
+        pytest.param(edited(lambda d: d["images"][0]["platforms"].append("\u202e")), "printable", id="bidi-platform"),
+        pytest.param(edited(lambda d: d["signers"].append("\x1b")), "ids of keys", id="a-signer-that-is-no-key"),
         pytest.param(edited(lambda d: d.update(pushed="yesterday")), "no time", id="no-time"),
         pytest.param(edited(lambda d: d["imageSigners"].append("gpg:me")), "FINGERPRINT", id="signed-by-a-name"),
         pytest.param(edited(lambda d: d.pop("route")), "route", id="no-route"),

@@ -77,6 +77,7 @@ REPORT = Report(
         Change("docker.io/library/api:1", "", CHILD),
         Change("docker.io/library/nginx:1.27", SIGNATURE, INDEX),
         Change("docker.io/library/old:1", INDEX, ""),
+        Change("docker.io/library/same:1", INDEX, INDEX, (("linux/amd64",), ()), (CHILD,), (SIGNATURE,)),
     ),
     reading=Reading(3, 90_000_000),
 )

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bundler.cli.sizes import human
-from bundler.report import Report
-from bundler.report.report import Attached, Clock, Last, Override, Refusal, Verdict
+from bundler.report import Change, Report
+from bundler.report.report import Attached, Clock, Evidence, Last, Override, Refusal, Signer, Signing, Verdict
 from bundler.report.text import WIDTH, lines
 from tests.report.samples import CHILD, DAMAGED, INDEX, NOW, RELEASE, REPORT, SIGNATURE, SIGNED, STEPS
 
@@ -64,6 +64,10 @@ since serial 6, the last accepted:
           was {SIGNATURE}
           now {INDEX}
   gone    docker.io/library/old:1
+  changed docker.io/library/same:1
+          platforms were linux/amd64, now -
+          carries no more {SIGNATURE}
+          carries as well {CHILD}
 
 VERIFIED"""
     )
@@ -115,6 +119,9 @@ def test_a_refusal() -> None:
         pytest.param(replace(REPORT, signing=None), "NOT CHECKED (--unsafe-no-signature)", id="unsigned"),
         pytest.param(replace(REPORT, reading=DAMAGED), f"LOST {INDEX}", id="lost-content"),
         pytest.param(replace(REPORT, reading=DAMAGED), "LOST image nginx", id="lost-image"),
+        pytest.param(
+            replace(REPORT, reading=DAMAGED), "volumes     3, read as far as they can be, and NOT", id="unsound"
+        ),
         pytest.param(replace(REPORT, policy=""), "policy      none", id="no-policy"),
     ],
 )
@@ -125,6 +132,13 @@ def test_what_else_is_said(report: Report, said: str) -> None:
 def test_without_a_policy_nobody_is_told_what_is_required() -> None:
     assert "requires" not in text(replace(REPORT, policy=""))
     assert "carries" in text(replace(REPORT, policy=""))
+
+
+def test_what_nobody_knows_by_its_content_is_called_what_its_manifest_says() -> None:
+    assert SIGNED.assessment is not None
+    found = Evidence("other", CHILD, INDEX)
+    image = replace(SIGNED, assessment=replace(SIGNED.assessment, evidence=(found,)))
+    assert f"carries    sbom {CHILD[:19]}" in text(replace(REPORT, images=(image,)))
 
 
 def test_nothing_from_outside_speaks_to_the_terminal() -> None:
@@ -146,6 +160,9 @@ def test_nothing_from_outside_speaks_to_the_terminal() -> None:
             ),
         ),
         overrides=(Override("--allow-rollback", evil),),
+        signing=Signing(1, (Signer(evil, "ab" * 32),), (Signer(evil, "cd" * 32),)),
+        refused=Refusal("SIG", f"{evil}\r{evil}\x0b\n{evil}", evil),
+        changes=(Change(evil, evil, CHILD, ((evil,), (evil,)), (evil,), (evil,)),),
         reading=replace(DAMAGED, lost_images=(evil,)),
     )
     assert all(line.isprintable() for line in lines(report, human))
