@@ -328,7 +328,7 @@ def _roots_of(trust: Path | None) -> dict[str, bytes]:
         return {}
     from bundler.journey.rooting import travelling
 
-    return travelling(trust)
+    return travelling(trust, now=_now())
 
 
 @contextmanager

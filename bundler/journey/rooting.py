@@ -28,7 +28,7 @@ from bundler.journey.trusting import first_state, newest_root, read_state, root_
 from bundler.oci.digest import Digest, is_digest
 from bundler.oci.strict_json import Fields
 from bundler.trust.keys import PublicKey
-from bundler.trust.root import MAX_NAME, ROOT_CAP, Role, SiteRoot, parse_root, pinned, root_name
+from bundler.trust.root import MAX_NAME, ROOT_CAP, Role, SiteRoot, check_current, parse_root, pinned, root_name
 from bundler.trust.root_making import Lack, Plan, draft, lacking, merged, plan_of, with_signatures
 from bundler.trust.state import STATE, State, write_state
 
@@ -207,14 +207,19 @@ def show(directory: Path) -> Shown:
     return Shown(directory, tuple(roots), made, state)
 
 
-def travelling(directory: Path) -> dict[str, bytes]:
-    """The finished roots of a site by file name, to be put beside a bundle. Raises as :func:`show` does."""
+def travelling(directory: Path, *, now: datetime) -> dict[str, bytes]:
+    """The finished roots of a site by file name, to be put beside a bundle.
+
+    Raises as :func:`show` does, and :class:`bundler.errors.PolicyError` if the last one has expired: no site takes a bundle
+    that brings no newer one.
+    """
     shown = show(directory)
     if not shown.roots:
         raise TrustError(
             f"{directory}: its first root still waits for signatures",
             hint=f"bundler trust sign {directory} --root-key …",
         )
+    check_current(shown.roots[-1], now)
     return {root.file_name: root.raw for root in shown.roots}
 
 

@@ -194,7 +194,7 @@ def check_current(root: SiteRoot, now: datetime) -> None:
     if now >= root.expires:
         raise PolicyError(
             f"{root.file_name}: expired at {format_time(root.expires)}, and now it is {format_time(now)}",
-            hint="ask for a bundle with a newer root (`bundler trust rotate` makes one), and check this machine's clock",
+            hint="`bundler trust rotate` makes a newer root where bundles are built; check this machine's clock, too",
         )
 
 

@@ -12,6 +12,7 @@ import base64
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -276,13 +277,30 @@ def _of_images(key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]:
 
 
 def _of_a_site(work: Path, key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]:
-    from bundler.journey.rooting import Wanted, begin
+    from bundler.journey.rooting import Change, Wanted, begin, change
+    from bundler.oci.digest import digest_of
+    from bundler.trust.state import Mark, Override, State, write_state
 
-    site = work / "site"
-    begin(site, Wanted(keys=(key.public,), threshold=1, root_keys=(key.public,)), signers=(key,), now=NOW)
+    site, other, denied = work / "site", generate("ed25519"), generate()
+    wanted = Wanted(
+        keys=(key.public, denied.public), threshold=1, root_keys=(key.public,), names={key.public.key_id: "ann \u00fc"}
+    )
+    begin(site, wanted, signers=(key,), now=NOW)
+    two = Change(channel="beta", add=(other.public,), deny_keys=(denied.public.key_id,))
+    change(site, replace(two, deny_statements=(digest_of(b"withdrawn"),)), signers=(key,), now=NOW)
+    change(site, Change(root_keys=(other.public,)), signers=(key, other), now=NOW)
+    roots = [(site / f"{version}.root.json").read_bytes() for version in (1, 2, 3)]
+    one = digest_of(b"one")
+    state = State(
+        marks={("edge", "stable"): Mark(1, 7, one, one, NOW), ("edge", "beta"): Mark(0, 1, one, one, NOW)},
+        floor=NOW,
+        overrides=(Override(NOW, "the disk died, \u00fc", "edge", "stable", 1, 6, one),),
+        pinned=(1, one.removeprefix("sha256:")),
+    )
     return {
-        "trust-root": {"first": (site / "1.root.json").read_bytes()},
-        "trust-state": {"new": (site / "state.json").read_bytes()},
+        "trust-root": {"first": roots[0], "channels-and-denials": roots[1]},
+        "trust-walk": {"two-steps": b"\0".join(roots), "no-step": roots[0]},
+        "trust-state": {"new": (site / "state.json").read_bytes(), "full": write_state(state)},
         "trust-yaml": {
             "rules": b"apiVersion: bundler/v1\nkind: TrustPolicy\nchannels: [stable, 'lts-*']\nexpiry: warn\nimages:\n"
             b"  - match: docker.io/library/**\n    cosign: {keys: [k.pub]}\n  - match: '**'\n    nothing: true\n"

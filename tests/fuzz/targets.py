@@ -71,6 +71,14 @@ def _volume(raw: bytes, module: ModuleType) -> None:
         pass
 
 
+def _walk(raw: bytes, module: ModuleType) -> None:
+    """The root that is trusted, and after zero bytes those that a bundle carries."""
+    first, *carried = raw.split(b"\0")
+    ours = module.pinned(first, what="1.root.json")
+    for _ in module.walk(ours, dict(enumerate(carried, start=ours.version + 1))):
+        pass
+
+
 def _json(raw: bytes, module: ModuleType) -> None:
     value: Any = module.loads(raw, what="document")
     if isinstance(value, dict):
@@ -145,6 +153,7 @@ TARGETS: dict[str, Target] = {
         "bundler.trust.images.attestation", lambda raw, m: m.parse_statement("application/vnd.in-toto+json", raw)
     ),
     "trust-root": Target("bundler.trust.root", lambda raw, m: m.pinned(raw, what="1.root.json"), needs="tuf"),
+    "trust-walk": Target("bundler.trust.root", _walk, needs="tuf"),
     "trust-state": Target("bundler.trust.state", lambda raw, m: m.parse_state(raw)),
     "trust-yaml": Target("bundler.trust.policy", lambda raw, m: m.parse_policy(raw, "trust.yaml", _no_file)),
     "policy-json": Target("bundler.policy.policy_json", lambda raw, m: m.read_policy(raw)),

@@ -52,9 +52,26 @@ def test_it_walks_what_we_made(tmp_path: Path) -> None:
     rooting.change(site, Change(channel="beta", add=(DAN.public,)), signers=(BOSS,), now=NOW)
     more = Change(root_keys=(CHIEF.public, EVE.public), root_threshold=2, deny_keys=(ANN.public.key_id,))
     rooting.change(site, more, signers=(BOSS, CHIEF, EVE), now=NOW)
-    files = rooting.travelling(site)
+    files = rooting.travelling(site, now=NOW)
     assert list(files) == ["1.root.json", "2.root.json", "3.root.json"]
     assert walked(tmp_path / "client", files["1.root.json"], files) == files["3.root.json"]
+
+
+def test_it_counts_no_root_key_that_we_denied(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    wanted = Wanted(keys=(ANN.public,), threshold=1, root_keys=(BOSS.public, CHIEF.public))
+    rooting.begin(site, wanted, signers=(BOSS,), now=NOW)
+    rooting.change(site, Change(deny_keys=(BOSS.public.key_id,)), signers=(BOSS, CHIEF), now=NOW)
+    files = rooting.travelling(site, now=NOW)
+    stolen = signed_root(3, root=(BOSS, CHIEF), by=(BOSS,))
+    updater = Updater(
+        str(tmp_path / "client"),
+        "http://shelf/",
+        fetcher=Shelf({"2.root.json": files["2.root.json"], "3.root.json": stolen}),
+        bootstrap=files["1.root.json"],
+    )
+    with pytest.raises(RepositoryError, match=r"root was signed by 0/1 keys"):
+        updater.refresh()
 
 
 REFUSED = {

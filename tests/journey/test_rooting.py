@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bundler.errors import BundlerError, ConfigError, NotFoundError, TrustError
+from bundler.errors import BundlerError, ConfigError, NotFoundError, PolicyError, TrustError
 from bundler.journey import rooting
 from bundler.journey.rooting import Change, Made, Wanted
 from bundler.journey.site_document import document
@@ -320,7 +320,7 @@ def test_shown(tmp_path: Path) -> None:
     assert said["waiting"]["lacks"] == [{"root": 3, "needed": 1, "keys": [CHIEF.public.key_id]}]
     assert [key["id"] for key in said["waiting"]["root"]["root"]["keys"]] == [CHIEF.public.key_id]
     assert said["state"] == {"clockFloor": None, "pinned": None, "lines": [], "overrides": []}
-    assert list(rooting.travelling(site)) == ["1.root.json", "2.root.json"]
+    assert list(rooting.travelling(site, now=NOW)) == ["1.root.json", "2.root.json"]
 
 
 def test_a_first_root_that_waits_is_shown_and_does_not_travel(tmp_path: Path) -> None:
@@ -329,7 +329,17 @@ def test_a_first_root_that_waits_is_shown_and_does_not_travel(tmp_path: Path) ->
     assert shown.roots == ()
     assert document(shown)["root"] is None
     with pytest.raises(TrustError, match="still waits for signatures"):
-        rooting.travelling(tmp_path / "site")
+        rooting.travelling(tmp_path / "site", now=NOW)
+
+
+def test_an_expired_root_does_not_travel(tmp_path: Path) -> None:
+    """No site would take the bundle: better here than after the journey."""
+    begin(tmp_path / "site", replace(THREE, valid_for=1))
+    with pytest.raises(PolicyError, match=r"1\.root\.json: expired") as caught:
+        rooting.travelling(tmp_path / "site", now=NOW + timedelta(days=1))
+    assert "trust rotate" in caught.value.hint
+    change(tmp_path / "site", Change(), BOSS)
+    assert list(rooting.travelling(tmp_path / "site", now=NOW + timedelta(days=1))) == ["1.root.json", "2.root.json"]
 
 
 def test_nothing_to_show(tmp_path: Path) -> None:
