@@ -283,8 +283,12 @@ def _key_id(known: Iterable[str], text: str, *, must: bool = False) -> str:
 
 
 def _statement(text: str) -> Digest:
-    if not is_digest(text):
-        raise ConfigError(f"--deny-statement {quoted(text)!r}: must be a digest like sha256:…")
+    """A statement is known by its SHA-256 alone: a denial of anything else would deny nothing."""
+    if not is_digest(text) or not text.startswith("sha256:"):
+        raise ConfigError(
+            f"--deny-statement {quoted(text)!r}: must be a SHA-256 like sha256:…",
+            hint="`bundler verify` and `bundler trust show` print a statement's digest",
+        )
     return Digest(text)
 
 

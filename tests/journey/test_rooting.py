@@ -205,7 +205,8 @@ WRONG: dict[str, tuple[Change, str]] = {
     "remove-a-stranger": (Change(remove=(EVE.public.key_id,)), "is no key of this root"),
     "remove-by-a-short-start": (Change(remove=(ANN.public.key_id[:15],)), "is no key of this root"),
     "deny-no-id": (Change(deny_keys=("ann",)), "is no key of this root"),
-    "deny-no-digest": (Change(deny_statements=("latest",)), "must be a digest"),
+    "deny-no-digest": (Change(deny_statements=("latest",)), "must be a SHA-256"),
+    "deny-another-digest": (Change(deny_statements=(f"sha512:{'0' * 128}",)), "must be a SHA-256"),
     "key-twice": (Change(keys=(ANN.public, ANN.public)), "a threshold of 2 with 1 key$"),
 }
 
