@@ -101,7 +101,11 @@ MinSerial = Annotated[
 ]
 AllowRollback = Annotated[
     str | None,
-    typer.Option("--allow-rollback", metavar="REASON", help="Take an older bundle; with --trust, which records it."),
+    typer.Option(
+        "--allow-rollback",
+        metavar="REASON",
+        help="Take an older bundle; with --trust, which records it once it is accepted.",
+    ),
 ]
 BundleTrust = Annotated[
     Path | None,

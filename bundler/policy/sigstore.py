@@ -34,9 +34,6 @@ from bundler.trust.images import cosign
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-CHAIN = "dev.sigstore.cosign/chain"
-LOG_ENTRY = "dev.sigstore.cosign/bundle"
-
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
@@ -47,13 +44,13 @@ class _Signed:
 
     def entry(self, logs: Sequence[SignerKey]) -> Entry:
         """What one of ``logs`` says of the signature."""
-        found = read_entry(self._annotation(LOG_ENTRY), logs)
+        found = read_entry(self._annotation(cosign.LOG_ENTRY), logs)
         found.check(self.attachment.payload, self.signature)
         return found
 
     def certified(self) -> Certified:
         """The signer's certificate."""
-        chain = self._annotation(CHAIN) if CHAIN in self.attachment.annotations else None
+        chain = self._annotation(cosign.CHAIN) if cosign.CHAIN in self.attachment.annotations else None
         return read_certified(self._annotation(cosign.CERTIFICATE), chain)
 
     def _annotation(self, name: str) -> bytes:

@@ -212,7 +212,7 @@ def _of_a_bundle(work: Path, *keys: PrivateKey) -> Mapping[str, Mapping[str, byt
 def _of_images(key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]:
     from bundler.oci.digest import digest_of
     from bundler.trust.dsse import pae
-    from bundler.trust.images.annotated import BUNDLE
+    from bundler.trust.images.cosign import LOG_ENTRY
     from bundler.trust.sigstore_bundle import sigstore_bundle
     from bundler.trust.simple_signing import Payload
     from tests.trust.images.fulcio import Fulcio
@@ -249,7 +249,7 @@ def _of_images(key: PrivateKey) -> Mapping[str, Mapping[str, bytes]]:
         "attestation": {"provenance": statement},
         "image-envelope": {"provenance": _json(envelope)},
         "sigstore-bundle": {"message": bundle, "envelope": _json(attested)},
-        "annotated-entry": {"image": Fulcio(NOW).annotated(b"payload", "me@site")[BUNDLE].encode()},
+        "annotated-entry": {"image": Fulcio(NOW).annotated(b"payload", "me@site")[LOG_ENTRY].encode()},
         "stored-signature": {
             "cosign": b"\0sigstore-json\n"
             + _json(

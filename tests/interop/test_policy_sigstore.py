@@ -14,10 +14,9 @@ import pytest
 from bundler.errors import ConfigError
 from bundler.policy import read_policy
 from bundler.policy.blobs import Attachment, read_attachment
-from bundler.policy.sigstore import CHAIN, LOG_ENTRY
 from bundler.transports.docker.registry import Registry
 from bundler.transports.docker.settings import Settings
-from bundler.trust.images.cosign import CERTIFICATE, SIGNATURE
+from bundler.trust.images.cosign import CERTIFICATE, CHAIN, LOG_ENTRY, SIGNATURE
 from tests.images import load, write_dir
 from tests.interop.deciding import written
 from tests.peers import attempt, bundler_path, docker_registry, needs, run

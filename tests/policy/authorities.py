@@ -28,8 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundler.policy.blobs import MEDIA_TYPE, Attachment
-from bundler.policy.sigstore import CHAIN, LOG_ENTRY
-from bundler.trust.images.cosign import CERTIFICATE, SIGNATURE
+from bundler.trust.images.cosign import CERTIFICATE, CHAIN, LOG_ENTRY, SIGNATURE
 
 LOGGED = datetime(2024, 6, 1, 12, tzinfo=UTC)
 """When logs list signatures, and certificates of Fulcio's kind are valid."""

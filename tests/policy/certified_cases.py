@@ -15,8 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from bundler.oci.digest import digest_of
-from bundler.policy.sigstore import CHAIN, LOG_ENTRY
-from bundler.trust.images.cosign import CERTIFICATE, SIGNATURE, TYPE
+from bundler.trust.images.cosign import CERTIFICATE, CHAIN, LOG_ENTRY, SIGNATURE, TYPE
 from tests.images import image, layer
 from tests.policy.authorities import (
     ANY,

@@ -22,14 +22,13 @@ from sigstore.models import Bundle, InvalidBundle, TransparencyLogEntry
 
 from bundler.oci.digest import is_digest
 from bundler.oci.strict_json import Fields, loads, spellings
-from bundler.trust.images.cosign import CERTIFICATE, SIGNATURE
+from bundler.trust.images.cosign import CERTIFICATE, LOG_ENTRY, SIGNATURE
 from bundler.trust.images.envelope import decoded, wrong
 from bundler.trust.images.evidence import Evidence
 
 if TYPE_CHECKING:
     from sigstore._internal.trust import RekorKeyring
 
-BUNDLE = "dev.sigstore.cosign/bundle"
 CERTIFICATE_CAP = 64 << 10
 """Characters of a certificate's annotation."""
 ENTRY_CAP = 4 << 20
@@ -71,9 +70,12 @@ def read_annotated(evidence: Evidence) -> Bundle:
     Raises :class:`SignatureError` or :class:`bundler.errors.LimitError` for what is missing or malformed.
     """
     said = evidence.annotations
-    if not said.get(BUNDLE):
+    if not said.get(LOG_ENTRY):
         raise wrong("its certificate comes without the transparency log's entry, so nobody knows when it signed")
-    material = {"certificate": {"rawBytes": _certificate(said[CERTIFICATE])}, "tlogEntries": [log_entry(said[BUNDLE])]}
+    material = {
+        "certificate": {"rawBytes": _certificate(said[CERTIFICATE])},
+        "tlogEntries": [log_entry(said[LOG_ENTRY])],
+    }
     document: dict[str, Any] = {"mediaType": _MEDIA_TYPE, "verificationMaterial": material}
     if evidence.kind == "attestation":
         document["dsseEnvelope"] = loads(evidence.content, what="envelope", cap=len(evidence.content), error=wrong)

@@ -31,6 +31,9 @@ from bundler.trust.keys import PublicKey
 TYPE = "cosign container image signature"
 SIGNATURE = "dev.cosignproject.cosign/signature"
 CERTIFICATE = "dev.sigstore.cosign/certificate"
+CHAIN = "dev.sigstore.cosign/chain"
+LOG_ENTRY = "dev.sigstore.cosign/bundle"
+"""Annotations of a signature's layer (cosign, SIGNATURE_SPEC, "Properties")."""
 CAP = 64 << 10
 _TOP = spellings("critical", "optional")
 

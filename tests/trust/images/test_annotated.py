@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from bundler.trust.images import sigstore
-from bundler.trust.images.annotated import BUNDLE
-from bundler.trust.images.cosign import CERTIFICATE, SIGNATURE
+from bundler.trust.images.cosign import CERTIFICATE, LOG_ENTRY, SIGNATURE
 from bundler.trust.images.evidence import DSSE, SIMPLE_SIGNING, Found
 from bundler.trust.images.identity import Identity
 from bundler.trust.images.judge import Subject as Image
@@ -44,13 +43,13 @@ class Layer:
 
     def changed(self, **annotations: str | None) -> Layer:
         """The same with other annotations; None takes one away."""
-        names = {"signature": SIGNATURE, "certificate": CERTIFICATE, "chain": CHAIN, "bundle": BUNDLE}
+        names = {"signature": SIGNATURE, "certificate": CERTIFICATE, "chain": CHAIN, "bundle": LOG_ENTRY}
         said = {**self.annotations, **{names[key]: text for key, text in annotations.items() if text is not None}}
         return Layer(self.content, {k: v for k, v in said.items() if annotations.get(_short(k), "") is not None})
 
     def entry(self, change: Callable[[dict[str, Any]], None]) -> Layer:
         """The same with a log entry that ``change`` has changed."""
-        document = json.loads(self.annotations[BUNDLE])
+        document = json.loads(self.annotations[LOG_ENTRY])
         change(document)
         return self.changed(bundle=json.dumps(document))
 
@@ -124,7 +123,7 @@ def test_which_name_it_may_give(identity: Identity, name: str, problem: str) -> 
 
 
 def _other_entry() -> str:
-    return signed().annotations[BUNDLE]
+    return signed().annotations[LOG_ENTRY]
 
 
 def _at(moment: timedelta) -> Fulcio:
@@ -181,13 +180,13 @@ SPOILT: dict[str, tuple[Callable[[], Layer], str]] = {
     "entry is null": (lambda: good().changed(bundle="null"), "must be an object"),
     "entry is a list": (lambda: good().changed(bundle="[]"), "must be an object"),
     "entry is not JSON": (lambda: good().changed(bundle="{"), "not JSON"),
-    "entry with trailing data": (lambda: good().changed(bundle=good().annotations[BUNDLE] + "{}"), "not JSON"),
+    "entry with trailing data": (lambda: good().changed(bundle=good().annotations[LOG_ENTRY] + "{}"), "not JSON"),
     "entry swapped": (lambda: good().changed(bundle=_other_entry()), "inconsistent"),
     "entry's member in another case": (
-        lambda: good().changed(bundle=good().annotations[BUNDLE].replace('"Payload"', '"payload"')), "spelled Payload"
+        lambda: good().changed(bundle=good().annotations[LOG_ENTRY].replace('"Payload"', '"payload"')), "spelled Payload"
     ),
     "entry's member twice": (
-        lambda: good().changed(bundle=good().annotations[BUNDLE].replace('"logID"', '"logId": "", "logID"')), "appears"
+        lambda: good().changed(bundle=good().annotations[LOG_ENTRY].replace('"logID"', '"logId": "", "logID"')), "appears"
     ),
     "no promise": (lambda: good().entry(lambda d: d.pop("SignedEntryTimestamp")), "SignedEntryTimestamp"),
     "promise emptied": (lambda: good().entry(lambda d: d.update(SignedEntryTimestamp="")), "promise"),
