@@ -2,9 +2,10 @@
 
 Requests come in through these, one inside the other:
 
-    Watch ── measures, and tells the access log and the metrics
-      └── Draining ── refuses new work once the registry is about to stop
-            └── application ── the endpoints, /healthz, /readyz, /metrics, and the pages
+    Lingering ── takes what is left of a body that was refused
+      └── Watch ── measures, and tells the access log and the metrics
+            └── Draining ── refuses new work once the registry is about to stop
+                  └── application ── the endpoints, /healthz, /readyz, /metrics, and the pages
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bundler.registry.operations.access_log import AccessLog
 from bundler.registry.operations.draining import Draining
 from bundler.registry.operations.health import going_on, health_routes, readable
 from bundler.registry.operations.health import writable as can_write
+from bundler.registry.operations.lingering import Lingering
 from bundler.registry.operations.metrics import Metrics, Readings, free
 from bundler.registry.operations.watch import Observer, Watch
 from bundler.registry.pages.routes import page_routes
@@ -84,7 +86,7 @@ def build(
     )
     draining = Draining(app, open_sessions=open_sessions)
     observers: list[Observer] = [metrics] if log is None else [metrics, log]
-    return Site(Watch(draining, observers), draining, uploads)
+    return Site(Lingering(Watch(draining, observers)), draining, uploads)
 
 
 def _metrics(metrics: Metrics, access: Access) -> BaseRoute:

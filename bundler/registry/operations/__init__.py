@@ -5,6 +5,7 @@ access_log.py   observer: a line of JSON for each request
 metrics.py      observer: counters and gauges for Prometheus
 families.py     what kind of thing a path asks for
 health.py       /healthz and /readyz
+lingering.py    takes what is left of a body that was refused
 draining.py     ends without cutting off what is under way
 stopping.py     hears the signal to end, come what may
 limits.py       as many connections as there are descriptors for
