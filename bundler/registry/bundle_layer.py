@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
+from io import FileIO
 
 from bundler.bundle.unpack import Volumes
 from bundler.content import Buffer, read, verified
@@ -65,7 +65,7 @@ class BundleLayer:
         with self._lock:
             return None if digest in self._damaged else self._sizes.get(digest)
 
-    def file(self, digest: Digest) -> Path | None:  # noqa: ARG002 - the interface
+    def open(self, digest: Digest) -> FileIO | None:  # noqa: ARG002 - the interface
         """Nothing: a content lies in a volume, between frames."""
         return None
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from io import FileIO
 from typing import Protocol
 
 from bundler.content import Buffer
@@ -61,8 +61,11 @@ class Layer(Protocol):
         """The size in bytes of a content that is there and not known to be damaged."""
         ...
 
-    def file(self, digest: Digest) -> Path | None:
-        """A file that holds exactly this content and was verified; nothing if there is no such file."""
+    def open(self, digest: Digest) -> FileIO | None:
+        """A file that holds exactly this content and was verified, open for reading; nothing if the layer keeps no files.
+
+        Raises :class:`bundler.errors.NotFoundError` for one that has just gone.
+        """
         ...
 
     def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
@@ -79,16 +82,15 @@ class Layer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A content as it can be sent: as ``file`` if there is one, else by :meth:`chunks`."""
+    """A content as it can be sent: from its file if it has one, else by :meth:`chunks`."""
 
     digest: Digest
     size: int
     layer: Layer
 
-    @property
-    def file(self) -> Path | None:
-        """A file that the server can send by itself."""
-        return self.layer.file(self.digest)
+    def open(self) -> FileIO | None:
+        """A file that holds this content and nothing else, open for reading."""
+        return self.layer.open(self.digest)
 
     def chunks(self, offset: int = 0) -> Generator[bytes, None, None]:
         """The bytes from ``offset`` on, verified at the latest before the last of them."""

@@ -236,7 +236,7 @@ async def _run(site: Site, server: Server, grace: float, ready: Callable[[], Non
             await site.draining.idle(grace)
         finally:
             server.stop()  # type: ignore[no-untyped-call]  # granian's own annotations stop here
-            # Files that it sends by itself are out of anybody's sight, but it waits for them.
+            # The last pieces of answers are with it, out of anybody's sight, but it waits for them.
             await asyncio.wait({serving}, timeout=max(0.0, end - loop.time()))
             loop.set_exception_handler(_cut_off)
             for each in (told, upkeep, serving):  # whoever still holds a connection open is cut off

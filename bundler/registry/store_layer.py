@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
+from io import FileIO
 
 from bundler.content import Buffer
-from bundler.errors import ReadOnlyError
+from bundler.errors import NotFoundError, ReadOnlyError
 from bundler.oci.descriptor import Descriptor
-from bundler.oci.digest import Digest, algorithm_of, hex_of
+from bundler.oci.digest import Digest
 from bundler.registry.layers import BLOB, Origin
 from bundler.registry.names import Named, Names, names_of
 from bundler.store import Store
@@ -56,9 +56,12 @@ class StoreLayer:
         except ReadOnlyError:  # damaged, on a medium where it can't be moved out of the way
             return None
 
-    def file(self, digest: Digest) -> Path:
-        """Where a blob lies that is there."""
-        return Path(self.store.path, "blobs", algorithm_of(digest), hex_of(digest))
+    def open(self, digest: Digest) -> FileIO:
+        """The file of a blob that is there; :class:`NotFoundError` if it no longer is."""
+        file = self.store.open_blob(digest)
+        if file is None:
+            raise NotFoundError(f"{digest} is not there any more")
+        return file
 
     def fetch(self, want: Descriptor) -> Generator[Buffer, None, None]:
         """The bytes of ``want``."""

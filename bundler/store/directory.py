@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from io import FileIO
 
 from bundler.content import CHUNK, Buffer
 from bundler.errors import DiskError, LimitError, StoreError, disk_error, quoted
@@ -113,34 +114,41 @@ class Directory:
         with disk(f"sync {quoted(self.path)}"):
             os.fsync(self.fd)
 
-    def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Generator[Buffer, None, None]:
-        """The bytes of a regular file from ``offset`` on, at most ``length``; ``FileNotFoundError`` is the caller's.
-
-        One buffer is filled again and again, so be done with each chunk before asking for the next.
-        """
-        what = f"read {self.about(name)}"
-        with disk(what):
+    def reader(self, name: str) -> FileIO:
+        """A regular file, open for reading and not buffered; :class:`AbsentError` if there is none."""
+        with disk(f"read {self.about(name)}"):
             try:
                 fd = os.open(name, _READ, dir_fd=self.fd)
             except FileNotFoundError:
                 raise AbsentError from None
-        try:
-            with disk(what):
-                found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise StoreError(f"{self.about(name)}: not a regular file")
-            left = found.st_size - offset if length is None else length
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise StoreError(f"{self.about(name)}: not a regular file")
+                return FileIO(fd)
+            except BaseException:
+                os.close(fd)
+                raise
+
+    def chunks(self, name: str, offset: int = 0, length: int | None = None) -> Generator[Buffer, None, None]:
+        """The bytes of a regular file from ``offset`` on, at most ``length``; :class:`AbsentError` if there is none.
+
+        One buffer is filled again and again, so be done with each chunk before asking for the next.
+        """
+        what = f"read {self.about(name)}"
+        with self.reader(name) as file:
+            if length is None:
+                with disk(what):
+                    length = os.fstat(file.fileno()).st_size - offset
+            left = length
             buffer = memoryview(bytearray(max(1, min(left, CHUNK))))
             while left > 0:
                 with disk(what):
-                    count = os.preadv(fd, [buffer[:left]], offset)
+                    count = os.preadv(file.fileno(), [buffer[:left]], offset)
                 if count == 0:
                     return
                 yield buffer[:count]
                 offset += count
                 left -= count
-        finally:
-            os.close(fd)
 
     def read(self, name: str, *, cap: int) -> bytes | None:
         """A whole small file; nothing if it isn't there, :class:`LimitError` beyond ``cap`` bytes."""

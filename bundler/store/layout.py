@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from io import FileIO
 from pathlib import Path
 from typing import Self
 
@@ -146,6 +147,14 @@ class Layout:
                 yield from chunks
         except AbsentError:
             raise StoreError(f"{quoted(self.path)}: {want.digest} is not there") from None
+
+    def open_blob(self, digest: Digest) -> FileIO | None:
+        """What lies under that name, unverified and open for reading; nothing if nothing does."""
+        directory = self._algorithm(algorithm_of(digest))
+        try:
+            return None if directory is None else directory.reader(hex_of(digest))
+        except AbsentError:
+            return None
 
     def manifest(self, want: Descriptor) -> Manifest:
         """A manifest of this layout, verified and parsed."""

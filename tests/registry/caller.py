@@ -5,7 +5,7 @@
         assert answer.status == 201, answer.errors
 
 ``body`` may be bytes, or a list of chunks; ``cut=True`` ends it by a broken connection. The path is decoded once, as
-servers do. A file sent by ``http.response.pathsend`` is read here, and ``answer.sent_path`` says so.
+servers do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -40,7 +39,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    sent_path: str
 
     @property
     def json(self) -> Any:
@@ -54,11 +52,10 @@ class Answer:
 
 
 class Caller:
-    """``pathsend`` says whether the server offers to send files itself."""
+    """An application, and requests to it."""
 
-    def __init__(self, app: Any, *, pathsend: bool = True) -> None:
+    def __init__(self, app: Any) -> None:
         self.app = app
-        self.pathsend = pathsend
 
     @property
     def arrivals(self) -> Arrivals:
@@ -117,7 +114,6 @@ class Caller:
             "root_path": "",
             "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
-            "extensions": {"http.response.pathsend": {}} if self.pathsend else {},
         }
         messages = [] if messages is None else messages
 
@@ -134,13 +130,10 @@ class Caller:
         await self.app(scope, receive, send)
         start, *rest = messages
         assert start["type"] == "http.response.start"
-        paths = [message["path"] for message in rest if message["type"] == "http.response.pathsend"]
         raw = b"".join(message.get("body", b"") for message in rest)
         got = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-        if paths:
-            raw = _read(paths[0])
         assert method == "HEAD" or got.get("content-length", str(len(raw))) == str(len(raw))
-        return Answer(start["status"], got, raw, paths[0] if paths else "")
+        return Answer(start["status"], got, raw)
 
     def upload(self, repository: str, raw: bytes, digest: Digest) -> Answer:
         """A blob as most clients send one: POST, PATCH, PUT."""
@@ -169,7 +162,6 @@ def serving(
     read_only: bool = False,
     allow_delete: bool = True,
     access: Access | None = None,
-    pathsend: bool = True,
 ) -> Iterator[Caller]:
     """The registry over a store, if one is given, with ``more`` layers behind it."""
     layer = None if store is None else StoreLayer(store)
@@ -181,12 +173,8 @@ def serving(
     app.state.uploads = uploads
     app.state.arrivals = arrivals
     try:
-        yield Caller(app, pathsend=pathsend)
+        yield Caller(app)
     finally:
         if uploads is not None:
             uploads.close()
         arrivals.close()
-
-
-def _read(path: str) -> bytes:
-    return Path(path).read_bytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.errors import StoreError
+from bundler.errors import NotFoundError, StoreError
 from bundler.oci.digest import digest_of, hex_of
 from bundler.registry.layers import BLOB, Blob
 from bundler.registry.store_layer import StoreLayer
@@ -55,7 +55,10 @@ def test_contents(layer: StoreLayer) -> None:
     digest = BLOB_OF_APP.descriptor.digest
     assert layer.size_of(digest) == len(BLOB_OF_APP.raw)
     assert layer.size_of(digest_of(b"absent")) is None
-    assert layer.file(digest).read_bytes() == BLOB_OF_APP.raw
+    with layer.open(digest) as file:
+        assert file.read() == BLOB_OF_APP.raw
+    with pytest.raises(NotFoundError, match="not there any more"):
+        layer.open(digest_of(b"absent"))
     assert b"".join(layer.served(digest)) == BLOB_OF_APP.raw
     assert b"".join(layer.served(digest, 100)) == BLOB_OF_APP.raw[100:]
     assert b"".join(layer.served(digest, len(BLOB_OF_APP.raw))) == b""
@@ -73,7 +76,7 @@ def test_parts(store: Store, wanted: range, got: int) -> None:
 
 
 def test_a_damaged_blob_is_not_there(layer: StoreLayer, store: Store) -> None:
-    path = layer.file(BLOB_OF_APP.descriptor.digest)
+    path = Path(store.path, "blobs/sha256", hex_of(BLOB_OF_APP.descriptor.digest))
     path.write_bytes(b"x" * len(BLOB_OF_APP.raw))
     os.utime(path, (0, 0))
     assert layer.damaged == 0

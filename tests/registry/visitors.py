@@ -36,7 +36,7 @@ class Visiting(Caller):
     """The same registry, asked by one user; by nobody if ``user`` is empty."""
 
     def __init__(self, registry: Caller, user: str) -> None:
-        super().__init__(registry.app, pathsend=registry.pathsend)
+        super().__init__(registry.app)
         said = base64.b64encode(f"{user}:x".encode()).decode()
         self._said = {"Authorization": f"Basic {said}"} if user else {}
 

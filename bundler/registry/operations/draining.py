@@ -12,7 +12,7 @@ again; and the PUT of a manifest, the last step of a push whose blobs are all he
 ``Retry-After`` and the connection is closed: pulls too, since a client that pulls blob by blob would never be done, loses
 nothing by it, and finds the next server by trying again. ``/healthz`` and ``/readyz`` go on to answer.
 
-A file that the server sends by itself is out of sight here: the server's own stop must wait for it.
+The last pieces of an answer may still be with the server when the request is done: the server's own stop must wait for them.
 """
 
 from __future__ import annotations

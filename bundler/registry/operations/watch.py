@@ -5,8 +5,7 @@ raises. An observer that fails does not fail the request.
 
     app = Watch(application(store), [log, metrics])
 
-A file that the server sends by itself (``http.response.pathsend``) counts with the Content-Length of its answer. Servers
-take it over at once, so its duration is the time until then, and nobody here learns whether the client got all of it.
+What was sent is what the server took; it holds a few pieces more than the client may have got.
 """
 
 from __future__ import annotations
@@ -113,7 +112,6 @@ class _Measured:
         self._headers = Headers(scope=scope)  # of the request, as whatever comes next may change the scope
         self._path = _path(scope)
         self._status: int | None = None
-        self._length = 0
         self._received = 0
         self._sent = 0
         self._answered = False
@@ -135,16 +133,11 @@ class _Measured:
         if kind == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._id
-            length = headers.get("content-length", "")
-            self._length = int(length) if length.isascii() and length.isdigit() else 0
             self._status = message["status"]
         await self._send(message)
         if kind == "http.response.body":
             self._sent += len(message.get("body", b""))
             self._answered = self._answered or not message.get("more_body", False)
-        elif kind == "http.response.pathsend":
-            self._sent += self._length
-            self._answered = True
 
     def finish(self) -> Request:
         head = self._scope["method"] == "HEAD"

@@ -2,6 +2,7 @@
 
 endpoint.py     a request on its way to its handler: who asks, for which repository, and whether they may
 sending.py      a content as an answer: ranges, conditions, headers
+file_body.py    a file as a body, from memory where it is
 listing.py      base, catalog, tags, referrers, by pages
 manifests.py    manifests and tags
 blobs.py        blobs

@@ -1,8 +1,7 @@
 """A content as an answer: whole or a range of it, if it is not known to the client already (RFC 9110, 13 and 14).
 
 A content never changes, so its digest is its entity tag. One range is answered as such; several at once are answered by
-the whole, which the RFC allows. Whole files are sent by the server itself where it offers that (ASGI's
-``http.response.pathsend``).
+the whole, which the RFC allows.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from bundler.errors import quoted
+from bundler.errors import NotFoundError, quoted
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.registry.failure import Failure
 from bundler.registry.layers import BLOB, Blob
+from bundler.registry.routes.file_body import FileBody
 
 _RANGE = re.compile(r" *(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})) *")
 _PIECE = 1 << 16
@@ -55,13 +55,12 @@ def send_blob(request: Request, blob: Blob, *, media_type: str = BLOB) -> Respon
     status = 200 if asked is None else 206
     if request.method == "HEAD":
         return Response(status_code=status, media_type=media_type, headers=headers)
-    file = blob.file
-    if file is not None and "range" not in request.headers:  # starlette would look at it again
-        try:
-            found = file.lstat()
-        except FileNotFoundError:  # collected since it was looked up
-            raise Failure(404, "BLOB_UNKNOWN", f"{blob.digest} is not there any more") from None
-        return FileResponse(file, media_type=media_type, headers=headers, stat_result=found)
+    try:
+        file = blob.open()
+    except NotFoundError as error:  # collected since it was looked up
+        raise Failure(404, "BLOB_UNKNOWN", str(error)) from None
+    if file is not None:
+        return FileBody(file, part, status, headers, media_type)
     return StreamingResponse(_pieces(_cut(blob.part(part), len(part))), status, headers, media_type)
 
 

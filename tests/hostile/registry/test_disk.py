@@ -198,7 +198,7 @@ def failing_disk(tmp_path: Path, content: dict[str, images.Image]) -> Iterator[t
 
 
 def test_a_medium_that_breaks_under_the_server(tmp_path: Path) -> None:
-    """Real I/O errors, under the files that the server sends by itself too: no client ever gets a whole body."""
+    """Real I/O errors while blobs are sent: no client ever gets a whole body."""
     large = images.image(images.layer("large", 12 * MIB))
     large_layer, small = large.blobs[0], OLD.blobs[0]
     try:

@@ -38,7 +38,9 @@ async def app(scope, receive, send):
     length = os.path.getsize(FILE) if file else 5
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % length)]})
     if file:
-        await send({"type": "http.response.pathsend", "path": FILE})
+        with open(FILE, "rb") as body:
+            while part := body.read(1 << 18):
+                await send({"type": "http.response.body", "body": part, "more_body": body.tell() < length})
     else:
         await send({"type": "http.response.body", "body": b"hello"})
 

@@ -64,12 +64,9 @@ def app(tmp_path: Path) -> Any:
         ("GET", "/v2/nothing", b"", ("other", 404, 0, 9)),
     ],
 )
-@pytest.mark.parametrize("pathsend", [True, False])
-def test_measured(
-    tmp_path: Path, method: str, target: str, body: Any, expected: tuple[Any, ...], pathsend: bool
-) -> None:
+def test_measured(tmp_path: Path, method: str, target: str, body: Any, expected: tuple[Any, ...]) -> None:
     kept = Kept()
-    answer = Caller(Watch(app(tmp_path), [kept]), pathsend=pathsend).call(method, target, body)
+    answer = Caller(Watch(app(tmp_path), [kept])).call(method, target, body)
     (request,) = kept.requests
     assert (request.family, request.status, request.received, request.sent) == expected
     assert (request.ended, kept.families) == ("complete", [expected[0]])
