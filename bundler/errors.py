@@ -29,6 +29,7 @@ the hint. Only ``bundler.cli`` turns an error into output and an exit status.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -209,3 +210,13 @@ def quoted(text: str, limit: int = 200) -> str:
     """
     cut = text if len(text) <= limit else text[:limit] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def first_of(texts: Sequence[str], *, joined: str = ", ", most: int = 10) -> str:
+    """The first of many texts, and how many more there are.
+
+    >>> first_of(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return joined.join(texts[:most]) + more

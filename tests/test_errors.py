@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler import errors
-from bundler.errors import BundlerError, DiskError, NotFoundError, ReadOnlyError, SpaceError, disk_error, quoted
+from bundler.errors import (
+    BundlerError,
+    DiskError,
+    NotFoundError,
+    ReadOnlyError,
+    SpaceError,
+    disk_error,
+    first_of,
+    quoted,
+)
 
 CODES = {
     "INTERNAL": 1, "CONFIG": 2, "AUTH": 3, "NET": 4, "PROTO": 5, "DIGEST": 6, "LIMIT": 7, "UNSUP": 8, "STORE": 9,
@@ -86,6 +95,13 @@ def test_a_system_error_without_a_number_keeps_its_words() -> None:
 )
 def test_quoted(text: str, safe: str) -> None:
     assert quoted(text) == safe
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, ""), (1, "0"), (3, "0; 1; 2"), (4, "0; 1; 2 and 1 more"), (9, "0; 1; 2 and 6 more")]
+)
+def test_first_of(count: int, expected: str) -> None:
+    assert first_of([str(n) for n in range(count)], joined="; ", most=3) == expected
 
 
 @given(st.text())

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bundler.bundle.members import format_time
-from bundler.errors import PolicyError, quoted
+from bundler.errors import PolicyError, first_of, quoted
 from bundler.oci.digest import Digest
 from bundler.push.receipt import Receipt
 
@@ -154,9 +154,8 @@ class Drift:
     def raise_for_drift(self) -> None:
         """Raise :class:`PolicyError` if anything is not as it was left."""
         if self.drifted:
-            names = ", ".join(quoted(row.reference) for row in self.drifted[:10])
-            more = f" and {len(self.drifted) - 10} more" if len(self.drifted) > 10 else ""
-            raise PolicyError(f"drifted from the receipt: {names}{more}", hint=f"push again, {_NEWER}: {self.again}")
+            names = first_of([quoted(row.reference) for row in self.drifted])
+            raise PolicyError(f"drifted from the receipt: {names}", hint=f"push again, {_NEWER}: {self.again}")
 
 
 def _shown(reference: str) -> str:

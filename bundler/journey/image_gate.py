@@ -22,7 +22,7 @@ from typing import Any
 from bundler import gpg
 from bundler.bundle.statement import CarriedImage
 from bundler.content import Fetching, read
-from bundler.errors import PolicyError, ProtocolError, quoted
+from bundler.errors import PolicyError, ProtocolError, first_of, quoted
 from bundler.journey.files import read_file
 from bundler.journey.image_evidence import claimed_by, gather
 from bundler.oci.descriptor import Descriptor
@@ -117,10 +117,10 @@ def assess(
 
 
 def require(assessed: Sequence[Assessed]) -> None:
-    """Raise :class:`PolicyError` naming every image that failed."""
+    """Raise :class:`PolicyError` naming the images that failed, or the first of many: the report has them all."""
     failed = [each for each in assessed if not each.passed]
     if failed:
-        told = "; ".join(f"{quoted(each.image)}: {each.reason}" for each in failed)
+        told = first_of([f"{quoted(each.image)}: {each.reason}" for each in failed], joined="; ")
         raise PolicyError(
             f"{len(failed)} of {len(assessed)} images are not let in by the trust policy: {told}",
             hint="ask whoever builds the bundle for signed images, or change the policy",

@@ -22,7 +22,7 @@ from typing import Self
 
 from bundler import content
 from bundler.content import Buffer
-from bundler.errors import ConfigError, NotFoundError, StoreError, quoted
+from bundler.errors import ConfigError, NotFoundError, StoreError, first_of, quoted
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import HEX_LENGTHS, Digest, algorithm_of, hasher, hex_of, is_digest
 from bundler.oci.manifest import Manifest, parse_manifest, sniff_media_type
@@ -34,7 +34,6 @@ MARKER = "oci-layout"
 INDEX = "index.json"
 BLOBS = "blobs"
 VERSION = "1.0.0"
-_SHOWN = 10
 _TICK = 100_000_000  # ns
 
 
@@ -204,8 +203,7 @@ def _stamp(found: os.stat_result) -> tuple[int, int, int]:
 
 def _listed(index: Index) -> str:
     labels = sorted(entry.label for entry in index.entries)
-    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return ", ".join(labels[:_SHOWN]) + more
+    return first_of(labels)
 
 
 def open_directory(path: str) -> Directory:

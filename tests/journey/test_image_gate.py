@@ -184,6 +184,13 @@ def test_every_image_that_failed_is_named(place: Attaching, tmp_path: Path) -> N
 # Indexes
 
 
+def test_of_very_many_that_failed_the_first_are_named() -> None:
+    found = [Assessed(f"reg.io/app:{n}", "", WEB.root.digest, "", (), passed=False, reason="no") for n in range(9999)]
+    with pytest.raises(PolicyError, match=r"^9999 of 9999 .*reg.io/app:9: no and 9989 more$") as refused:
+        require(found)
+    assert len(str(refused.value)) < 1000
+
+
 def test_1_and_2_a_signed_index_covers_its_children(place: Attaching, tmp_path: Path) -> None:
     sign(place, MULTI.root.digest)
     found = one(place, by_ann(tmp_path), place.carried(NAME, MULTI))

@@ -17,7 +17,7 @@ from pathlib import Path
 from bundler.content import CHUNK, Buffer
 from bundler.convert.compression import plain
 from bundler.convert.formats import written_manifest
-from bundler.errors import ArchiveError, ConfigError, NotFoundError, ProtocolError, disk_error, quoted
+from bundler.errors import ArchiveError, ConfigError, NotFoundError, ProtocolError, disk_error, first_of, quoted
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import HEX_LENGTHS, Digest, algorithm_of, digest_of, hasher, is_digest, parse_digest
@@ -30,7 +30,6 @@ MANIFEST = "manifest.json"
 LIST_CAP = 16 << 20
 """Bytes of ``manifest.json``; 2,000 images of 50 layers take half of it."""
 MAX_LAYERS = 4096
-_SHOWN = 10
 _KNOWN = spellings("Config", "RepoTags", "Layers", "Parent", "LayerSources")
 _AGAIN = "save the image again, or copy the archive again"
 
@@ -149,8 +148,7 @@ class Archive:
 
     def _shown(self) -> str:
         labels = [f"@{number} {' '.join(item.names)}".rstrip() for number, item in enumerate(self._listed)]
-        more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-        return quoted(", ".join(labels[:_SHOWN]), 1000) + more if labels else "none"
+        return first_of([quoted(label) for label in labels]) or "none"
 
     # Images
 
