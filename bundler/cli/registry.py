@@ -50,6 +50,9 @@ def serve(
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Port 0 takes a free one.")
     ] = "127.0.0.1:5000",
+    public_url: Annotated[
+        str, typer.Option("--public-url", metavar="URL", help="Where a proxy lets people reach it, for its pages.")
+    ] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every write.")] = False,
     allow_delete: Annotated[
         bool, typer.Option("--allow-delete", help="Let clients delete tags, manifests and blobs.")
@@ -114,7 +117,7 @@ def serve(
             policy=policy,
         ),
         Serving(
-            Door(listen, tls_cert=tls_cert, tls_key=tls_key, insecure=insecure, grace=grace),
+            Door(listen, tls_cert=tls_cert, tls_key=tls_key, insecure=insecure, grace=grace, public_url=public_url),
             read_only=read_only,
             allow_delete=allow_delete,
             self_signed=self_signed,

@@ -51,7 +51,7 @@ class Door:
     """Where to listen, and how.
 
     ``listen`` is ``host:port``, ``[address]:port`` for IPv6; port 0 takes a free one. A socket that the service manager
-    hands over is taken instead. ``tls_cert`` and ``tls_key`` are PEM files. Anything but a loopback address needs TLS and
+    hands over is taken instead. ``public_url`` is how people reach it through a proxy. ``tls_cert`` and ``tls_key`` are PEM files. Anything but a loopback address needs TLS and
     access control, or ``insecure``. ``grace`` is how many seconds requests under way may take when the server is told to
     stop.
     """
@@ -61,6 +61,7 @@ class Door:
     tls_key: Path | None = None
     insecure: bool = False
     grace: float = GRACE_SECONDS
+    public_url: str = ""
 
 
 def serve(
@@ -75,12 +76,15 @@ def serve(
 ) -> None:
     """Serve ``contents`` until SIGTERM or SIGINT; call from the main thread.
 
-    ``writable`` is their first layer if anything may be changed. ``on_ready`` is called with the base address once it answers. Raises :class:`ConfigError` for an address or a key that can't be used.
+    ``writable`` is their first layer if anything may be changed. ``on_ready`` is called with the base address once it
+    answers. Raises :class:`ConfigError` for an address or a key that can't be used.
     """
     from bundler.registry.access import Access
     from bundler.registry.operations.activation import inherited_socket, notify
+    from bundler.registry.pages.address import public_address
 
     access = access or Access.everyone()
+    public = public_address(door.public_url) if door.public_url else None
     if (door.tls_cert is None) != (door.tls_key is None):
         raise ConfigError("a certificate and its key are only of use together", hint="give --tls-cert and --tls-key")
     inherited = inherited_socket()
@@ -89,7 +93,7 @@ def serve(
     with inherited or _listening(address) as listener:
         from bundler.registry.site import build
 
-        site = build(contents, writable, access=access, allow_delete=allow_delete, log=log)
+        site = build(contents, writable, access=access, allow_delete=allow_delete, log=log, public=public)
         server = _server(site, listener, door)
         port = _address_of(listener).port
         url = f"{'https' if door.tls_cert else 'http'}://{Address(address.host, port)}"

@@ -26,6 +26,7 @@ from bundler.registry.operations.health import writable as can_write
 from bundler.registry.operations.lingering import Lingering
 from bundler.registry.operations.metrics import Metrics, Readings, free
 from bundler.registry.operations.watch import Observer, Watch
+from bundler.registry.pages.address import Seen
 from bundler.registry.pages.routes import page_routes
 from bundler.registry.routes.endpoint import Asked, endpoint
 from bundler.registry.store_layer import StoreLayer
@@ -48,8 +49,12 @@ def build(
     access: Access,
     allow_delete: bool,
     log: AccessLog | None = None,
+    public: Seen | None = None,
 ) -> Site:
-    """The site over ``contents``; ``writable`` is their first layer if anything may be changed."""
+    """The site over ``contents``; ``writable`` is their first layer if anything may be changed.
+
+    ``public`` is how people reach it, if that is not what their requests say.
+    """
     uploads = None if writable is None else Uploads(writable.store)
 
     def open_sessions() -> int:
@@ -81,7 +86,7 @@ def build(
         more=[
             *health_routes([*checks, stopping]),
             _metrics(metrics, access),
-            *page_routes(contents, access, read_only=writable is None, deletion=allow_delete),
+            *page_routes(contents, access, read_only=writable is None, deletion=allow_delete, public=public),
         ],
     )
     draining = Draining(app, open_sessions=open_sessions)

@@ -77,6 +77,7 @@ def test_a_store_over_a_bundle(place: Workshop) -> None:
         pytest.param(["a", "b"], 2, "only one store", id="two-stores"),
         pytest.param(["out", "--key", "release.pub", "--allow-delete"], 2, "nothing can be deleted", id="deletion"),
         pytest.param(["store", "--rights", "r.yaml"], 2, "of no use without passwords", id="rights-alone"),
+        pytest.param(["store", "--public-url", "registry.site"], 2, "is not https://host", id="no-url"),
         pytest.param(["store", "--self-signed", "--tls-cert", "x"], 2, "exclude each other", id="two-certificates"),
     ],
 )
@@ -93,6 +94,12 @@ def test_a_certificate_of_its_own(place: Workshop) -> None:
         assert get(f"{url}/v2/", context) == b"{}"
     with serving(place.folder, "local", "--self-signed") as (_, again):
         assert again[0].endswith(fingerprint)
+
+
+def test_behind_a_proxy(place: Workshop) -> None:
+    place.build()
+    with serving(place.folder, "out", "--key", "release.pub", "--public-url", "https://registry.site") as (url, _):
+        assert b"podman pull registry.site/team/web:1.0" in get(f"{url}/images/team/web:1.0")
 
 
 def test_access_log(place: Workshop) -> None:

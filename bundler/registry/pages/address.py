@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from bundler.errors import ConfigError, quoted
 from bundler.oci.digest import Digest, is_digest
 from bundler.registry.names import is_repository, is_tag
 
@@ -54,6 +55,22 @@ def seen_host(header: str | None, listening: tuple[str, int | None] | None, *, t
     name, port = listening or ("localhost", None)
     name = f"[{name}]" if ":" in name else name
     return _referable(name if _HOST.fullmatch(name) else "localhost", port, tls=tls)
+
+
+def public_address(url: str) -> Seen:
+    """The registry as a proxy lets it be reached; :class:`ConfigError` for anything but ``https://host[:port]`` or http.
+
+    >>> public_address("https://registry.site")
+    Seen(host='registry.site', tls=True)
+    """
+    scheme, _, host = url.rstrip("/").partition("://")
+    match = _HOST.fullmatch(host)
+    if scheme not in ("http", "https") or match is None or not 0 < int(match[2] or 1) < 65_536:
+        raise ConfigError(
+            f"{quoted(url)!r} is not https://host[:port]", hint="write it like https://registry.example.com"
+        )
+    tls = scheme == "https"
+    return Seen(seen_host(host, None, tls=tls), tls=tls)
 
 
 def _referable(name: str, port: int | None, *, tls: bool) -> str:

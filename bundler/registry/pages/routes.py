@@ -46,9 +46,14 @@ _Handler = Callable[[Request, Visitor], Response]
 _log = logging.getLogger(__name__)
 
 
-def page_routes(contents: Contents, access: Access, *, read_only: bool, deletion: bool) -> list[Route]:
-    """The pages over ``contents``; ``read_only`` and ``deletion`` are only told there."""
-    pages = _Pages(contents, access, read_only=read_only, deletion=deletion)
+def page_routes(
+    contents: Contents, access: Access, *, read_only: bool, deletion: bool, public: Seen | None = None
+) -> list[Route]:
+    """The pages over ``contents``; ``read_only`` and ``deletion`` are only told there.
+
+    ``public`` is how the registry is reached, where the request does not say it.
+    """
+    pages = _Pages(contents, access, public, read_only=read_only, deletion=deletion)
     return [
         Route("/", pages.answering(pages.overview), methods=["GET"]),
         Route("/login", pages.answering(pages.login), methods=["GET"]),
@@ -60,9 +65,12 @@ def page_routes(contents: Contents, access: Access, *, read_only: bool, deletion
 
 
 class _Pages:
-    def __init__(self, contents: Contents, access: Access, *, read_only: bool, deletion: bool) -> None:
+    def __init__(
+        self, contents: Contents, access: Access, public: Seen | None, *, read_only: bool, deletion: bool
+    ) -> None:
         self._contents = contents
         self._access = access
+        self._public = public
         self._renderer = Renderer()
         self._told = {"read_only": read_only, "deletion": deletion, "guarded": not access.open}
 
@@ -108,7 +116,7 @@ class _Pages:
             if not visitor.name:
                 raise self._access.refusal(visitor, Right.PULL, repository)
             raise _no_repository(repository)
-        paths, seen = self._sees_paths(visitor), _seen(request)
+        paths, seen = self._sees_paths(visitor), self._seen(request)
         if not reference:
             asked = request.query_params.get("page", "")
             listed = repository_page(self._contents, repository, seen, asked=asked, paths=paths)
@@ -169,14 +177,15 @@ class _Pages:
         headers: Mapping[str, str] | None = None,
         **values: Any,
     ) -> Response:
-        values |= {**self._told, "seen": _seen(request), "visitor": visitor.name, "status": status}
+        values |= {**self._told, "seen": self._seen(request), "visitor": visitor.name, "status": status}
         text = self._renderer.page(template, values)
         return HTMLResponse(text, status, headers={**HEADERS, **PRIVATE, **(headers or {})})
 
-
-def _seen(request: Request) -> Seen:
-    tls = request.url.scheme == "https"
-    return Seen(seen_host(request.headers.get("host"), request.scope.get("server"), tls=tls), tls=tls)
+    def _seen(self, request: Request) -> Seen:
+        if self._public is not None:
+            return self._public
+        tls = request.url.scheme == "https"
+        return Seen(seen_host(request.headers.get("host"), request.scope.get("server"), tls=tls), tls=tls)
 
 
 def _absent(message: str) -> Failure:

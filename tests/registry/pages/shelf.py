@@ -26,6 +26,7 @@ from bundler.registry.arrivals import Arrivals
 from bundler.registry.contents import Contents
 from bundler.registry.layers import Origin
 from bundler.registry.names import Named, Names, names_of
+from bundler.registry.pages.address import Seen
 from bundler.registry.pages.routes import page_routes
 from tests.images import Image, Part, artifact, as_json, image, index, layer, manifest_document, part
 from tests.registry.caller import Caller
@@ -116,11 +117,17 @@ def open_contents(*shelves: Shelf) -> Generator[Contents, None, None]:
 
 @contextmanager
 def open_pages(
-    *shelves: Shelf, access: Access | None = None, read_only: bool = True, deletion: bool = False
+    *shelves: Shelf,
+    access: Access | None = None,
+    read_only: bool = True,
+    deletion: bool = False,
+    public: Seen | None = None,
 ) -> Generator[Caller, None, None]:
     """The pages over the shelves, without the rest of the registry."""
     with open_contents(*shelves) as contents:
-        routes = page_routes(contents, access or Access.everyone(), read_only=read_only, deletion=deletion)
+        routes = page_routes(
+            contents, access or Access.everyone(), read_only=read_only, deletion=deletion, public=public
+        )
         app = Starlette(routes=routes, exception_handlers=HANDLERS)
         app.router.redirect_slashes = False
         yield Caller(app)

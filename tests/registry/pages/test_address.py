@@ -6,7 +6,16 @@ from urllib.parse import unquote
 
 import pytest
 
-from bundler.registry.pages.address import Seen, manifest_path, repository_path, seen_host, split_path, subject_of
+from bundler.errors import ConfigError
+from bundler.registry.pages.address import (
+    Seen,
+    manifest_path,
+    public_address,
+    repository_path,
+    seen_host,
+    split_path,
+    subject_of,
+)
 from tests.images import layer
 
 DIGEST = layer("x", 10).descriptor.digest
@@ -34,6 +43,29 @@ HOSTS = {
     "empty": ("", "10.0.0.5:5000"),
     "none": (None, "10.0.0.5:5000"),
 }
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("https://registry.site", Seen("registry.site", tls=True)),
+        ("https://Registry.site:5443/", Seen("registry.site:5443", tls=True)),
+        ("https://registry", Seen("registry:443", tls=True)),
+        ("http://[2001:db8::1]:5000", Seen("[2001:db8::1]:5000", tls=False)),
+    ],
+)
+def test_public(url: str, seen: Seen) -> None:
+    assert public_address(url) == seen
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["registry.site", "ftp://registry.site", "https://", "https://registry.site/v2", "https://ann@registry.site",
+     "https://registry.site:0", "https://registry.site:65536", "https://registry.site?x", "https://a;reboot", "https://a\n"],
+)  # fmt: skip
+def test_not_public(url: str) -> None:
+    with pytest.raises(ConfigError, match="is not https"):
+        public_address(url)
 
 
 @pytest.mark.parametrize(("header", "host"), HOSTS.values(), ids=HOSTS.keys())

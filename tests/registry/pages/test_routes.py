@@ -14,6 +14,7 @@ from bundler.errors import DiskError, LimitError
 from bundler.oci.digest import Digest
 from bundler.registry.access import Access
 from bundler.registry.contents import Contents
+from bundler.registry.pages.address import public_address
 from bundler.registry.pages.routes import HEADERS
 from tests.images import Image, image, layer
 from tests.registry.caller import Answer, Caller
@@ -153,6 +154,15 @@ def test_a_hostile_host(whole: Site, header: str) -> None:
     answer, page = get(whole.pages, "/images/team/web:1.12", host=header)
     assert "podman pull --tls-verify=false localhost/team/web:1.12" in page.codes
     assert not header or header.encode() not in answer.body
+
+
+def test_behind_a_proxy() -> None:
+    shelf = Shelf()
+    shelf.put("team/web", "1", WEB)
+    with open_pages(shelf, public=public_address("https://registry.site")) as pages:
+        page = get(pages, "/images/team/web:1", host="127.0.0.1:5000")[1]
+    assert "podman pull registry.site/team/web:1" in page.codes
+    assert not [code for code in page.codes if "127.0.0.1" in code or "tls" in code]
 
 
 MISSING = {
