@@ -91,7 +91,7 @@ def build(
     )
     draining = Draining(app, open_sessions=open_sessions)
     observers: list[Observer] = [metrics] if log is None else [metrics, log]
-    return Site(Lingering(Watch(draining, observers)), draining, uploads)
+    return Site(Lingering(Watch(draining, observers), stopping=lambda: draining.draining), draining, uploads)
 
 
 def _metrics(metrics: Metrics, access: Access) -> BaseRoute:

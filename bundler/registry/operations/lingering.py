@@ -14,6 +14,7 @@ the body at all (``Expect: 100-continue``) has its answer and need not send it, 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import Headers
@@ -23,13 +24,18 @@ MOST_BYTES = 64 << 20
 MOST_SECONDS = 10.0
 QUIET_SECONDS = 2.0
 """Whoever sends nothing for so long has heard the answer."""
+_HTTP_1_0 = ("1.0", "1")  # as ASGI and as granian call it
 
 
 class Lingering:
-    """The middleware. A body that has more to come than the limits allow ends with the connection."""
+    """The middleware. A body that has more to come than the limits allow ends with the connection.
 
-    def __init__(self, app: ASGIApp) -> None:
+    While ``stopping`` says so, nobody is waited for who goes on sending.
+    """
+
+    def __init__(self, app: ASGIApp, *, stopping: Callable[[], bool] = lambda: False) -> None:
         self._app = app
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on the request, then receive what is left of it (the interface of ASGI)."""
@@ -38,12 +44,17 @@ class Lingering:
             await self._app(scope, receive, send)
             return
         body = _Body(receive)
-        await self._app(scope, body.receive, send)
-        if "expect" in headers and not body.asked_for:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(MOST_SECONDS):
-                await body.discard()
+        failed: Exception | None = None
+        try:
+            await self._app(scope, body.receive, send)
+        except Exception as error:  # noqa: BLE001 - there is an answer for it, too
+            failed = error
+        if body.asked_for or not _asks_first(scope, headers):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MOST_SECONDS):
+                    await body.discard(self._stopping)
+        if failed is not None:
+            raise failed
 
 
 class _Body:
@@ -58,12 +69,17 @@ class _Body:
         self._more = message["type"] == "http.request" and message.get("more_body", False)
         return message
 
-    async def discard(self) -> None:
+    async def discard(self, stopping: Callable[[], bool]) -> None:
         left = MOST_BYTES
-        while self._more and left > 0:
+        while self._more and left > 0 and not stopping():
             async with asyncio.timeout(QUIET_SECONDS):
                 left -= len((await self.receive()).get("body", b""))
 
 
 def _brings_a_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _asks_first(scope: Scope, headers: Headers) -> bool:
+    """Whether the client waits to be told to send, which none of HTTP/1.0 does (RFC 9110, section 10.1.1)."""
+    return headers.get("expect", "").lower() == "100-continue" and scope["http_version"] not in _HTTP_1_0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -22,11 +23,12 @@ from starlette.types import Receive, Scope, Send
 
 from bundler.errors import DiskError, disk_error
 
-PIECES = 8 << 20
-"""Bytes that are with the server in all, while clients take them; it holds several pieces for each."""
 PIECE = (64 << 10, 256 << 10)
-"""The least and the largest piece, in bytes; large ones are quicker."""
+"""The least and the largest piece, in bytes; large ones are quicker, but the server holds several for each client."""
+PIECES = 8 << 20
+"""Bytes of one piece for each client, in all, from which on pieces are smaller."""
 MOUNTS = Path("/proc/self/mountinfo")
+_log = logging.getLogger(__name__)
 _UNKNOWN = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -60,20 +62,33 @@ class FileBody(Response):
         gone = asyncio.ensure_future(_gone(receive))
         _loop.under_way += 1
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             at, stop = self._part.start, self._part.stop
             cached = _Cached(self._file.fileno())
-            while at < stop and not gone.done():
-                most = min(_loop.piece(), stop - at)
-                piece = cached.read(at, most) or await run_in_threadpool(self._read, at, most)
+            piece = await self._piece(cached, at, stop)  # before the answer begins: it may be another one
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while not gone.done():
                 at += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": at < stop})
-            if not self._part:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                if at == stop:
+                    return
+                # Neither of the two need wait for anything, above all once the client has left; others have a turn here.
+                await asyncio.sleep(0)
+                try:
+                    piece = await self._piece(cached, at, stop)
+                except DiskError as error:  # too late for an answer that says so
+                    _log.warning("a blob breaks off after %d bytes: %s", at - self._part.start, error)
+                    raise
         finally:
             _loop.under_way -= 1
             gone.cancel()
-            self._file.close()
+            # The last close of a file that was removed takes as long as to free it.
+            asyncio.get_running_loop().run_in_executor(None, self._file.close)
+
+    async def _piece(self, cached: _Cached, at: int, stop: int) -> bytes:
+        if at == stop:
+            return b""
+        most = min(_loop.piece(), stop - at)
+        return cached.read(at, most) or await run_in_threadpool(self._read, at, most)
 
     def _read(self, at: int, most: int) -> bytes:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,35 @@ def test_who_sends_all_of_it_before_listening_has_his_answer(host: Host) -> None
     with socket.create_connection(("127.0.0.1", host.port), timeout=30) as connection:
         connection.sendall(head + bytes(50 << 20))
         assert statuses(connection.recv(65536)) == [404]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_what_is_no_question_is_no_reason_to_close(host: Host, version: str) -> None:
+    """An expectation that nobody knows, and one of HTTP/1.0, which a server ignores (RFC 9110, section 10.1.1)."""
+    expected = "100-continue" if version == "1.0" else "banana"
+    head = request("PATCH", GONE, f"Content-Length: {20 << 20}", f"Expect: {expected}", "Connection: keep-alive")
+    head = head.replace(b"HTTP/1.1", f"HTTP/{version}".encode())
+    with socket.create_connection(("127.0.0.1", host.port), timeout=30) as connection:
+        connection.sendall(head + bytes(20 << 20))
+        said = connection.recv(65536).replace(b"HTTP/1.0", b"HTTP/1.1")
+        assert statuses(said) == [404]
+
+
+def test_a_registry_that_is_about_to_stop_waits_for_nobody(tmp_path: Path) -> None:
+    with (
+        hosting(tmp_path / "store") as host,
+        socket.create_connection(("127.0.0.1", host.port), timeout=30) as connection,
+    ):
+        connection.sendall(request("PATCH", GONE, "Content-Length: 50000"))
+        assert statuses(connection.recv(65536)) == [404]
+        began = time.monotonic()
+        host.process.terminate()
+        with suppress(OSError):
+            while host.process.poll() is None and time.monotonic() - began < 20:
+                connection.sendall(b"x")
+                time.sleep(0.2)
+        host.process.wait(20)
+        assert time.monotonic() - began < 8  # where it would be 10
 
 
 def test_who_asks_first_is_told_not_to_send(host: Host) -> None:
