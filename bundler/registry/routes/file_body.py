@@ -27,6 +27,8 @@ PIECE = (64 << 10, 256 << 10)
 """The least and the largest piece, in bytes; large ones are quicker, but the server holds several for each client."""
 PIECES = 8 << 20
 """Bytes of one piece for each client, in all, from which on pieces are smaller."""
+TURN = 1 << 20
+"""Bytes after which others have a turn, whatever happens."""
 MOUNTS = Path("/proc/self/mountinfo")
 _log = logging.getLogger(__name__)
 _UNKNOWN = (errno.EOPNOTSUPP, errno.ENOSYS)
@@ -62,7 +64,8 @@ class FileBody(Response):
         gone = asyncio.ensure_future(_gone(receive))
         _loop.under_way += 1
         try:
-            at, stop = self._part.start, self._part.stop
+            at = turn = self._part.start
+            stop = self._part.stop
             cached = _Cached(self._file.fileno())
             piece = await self._piece(cached, at, stop)  # before the answer begins: it may be another one
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -72,7 +75,9 @@ class FileBody(Response):
                 if at == stop:
                     return
                 # Neither of the two need wait for anything, above all once the client has left; others have a turn here.
-                await asyncio.sleep(0)
+                if at >= turn:
+                    turn = at + TURN
+                    await asyncio.sleep(0)
                 try:
                     piece = await self._piece(cached, at, stop)
                 except DiskError as error:  # too late for an answer that says so

@@ -15,7 +15,7 @@ import pytest
 
 from bundler.errors import DiskError
 from bundler.registry.routes import file_body
-from bundler.registry.routes.file_body import PIECE, FileBody
+from bundler.registry.routes.file_body import PIECE, TURN, FileBody
 from tests.registry.caller import Caller
 
 SIZE = 1 << 20
@@ -166,8 +166,8 @@ def test_a_client_that_goes_away(path: Path) -> None:
 
     asyncio.run(asking())
     assert file.closed
-    assert 3 <= len(taken) <= 6
-    assert sum(taken) < len(RAW)
+    assert len(taken) >= 3
+    assert sum(taken[3:]) <= TURN + 2 * PIECE[1] < len(RAW) - TURN
 
 
 @pytest.mark.parametrize(("clients", "size"), [(1, PIECE[1]), (64, PIECE[1] // 2), (200, PIECE[0])])
