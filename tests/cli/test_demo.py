@@ -23,7 +23,7 @@ def test_the_whole_journey(bundler: Terminal, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     began = time.monotonic()
     said = bundler("demo")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 90  # four seconds, but not on a machine that is busy with other things
     lines = said.out.splitlines()
     assert lines[-1].startswith("The demo succeeded in ")
     assert [line[0] for line in lines if line[:1].isdigit()] == list("1234567")
