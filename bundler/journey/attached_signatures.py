@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bundler.content import Source, read
 from bundler.errors import LimitError, NotFoundError, ProtocolError, quoted
 from bundler.oci import mediatype
+from bundler.oci.attached import companion_tags
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest, digest_of
 from bundler.oci.manifest import parse_manifest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def tag_of(digest: Digest) -> str:
     """What the image of signatures is called."""
-    return f"{digest.replace(':', '-')}.sig"
+    return companion_tags(digest)["signature"]
 
 
 def attached(source: Source, digest: Digest) -> list[bytes]:

@@ -7,6 +7,7 @@ dir:BASE                       BASE/library/nginx:1.27/
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -54,12 +55,32 @@ def in_folders(name: str, path: str, ends: Ends) -> Destination:
     return _Folder(name, path, ends)
 
 
-class _Layout:
-    """A store: an OCI layout that lists what has no tag by its digest."""
+class _Here(ABC):
+    """What all of them have in common, but for where they differ."""
 
     prefix = ""
     colons = True
     by_digest = False
+
+    def holds(self) -> Holds:
+        return EVERYTHING
+
+    def berth(self, load: Shipment) -> Shipment:
+        return load
+
+    @abstractmethod
+    def target(self, key: str) -> Target: ...
+
+    def keeper(self, load: Shipment) -> Signable | None:
+        return signable(self.target(self.berth(load).repository))
+
+    def reached(self, repository: str, roots: Iterable[Digest]) -> set[Digest]:  # noqa: ARG002
+        """Nothing: a name is removed, and what another name needs stays."""
+        return set()
+
+
+class _Layout(_Here):
+    """A store: an OCI layout that lists what has no tag by its digest."""
 
     def __init__(self, name: str, path: str) -> None:
         self.name, self._path = name, path
@@ -78,17 +99,8 @@ class _Layout:
         with self._store, self._store.shared("push"):
             yield
 
-    def holds(self) -> Holds:
-        return EVERYTHING
-
-    def berth(self, load: Shipment) -> Shipment:
-        return load
-
     def target(self, key: str) -> Target:
         return Shelf(self._store, key)
-
-    def keeper(self, load: Shipment) -> Signable | None:
-        return signable(self.target(self.berth(load).repository))
 
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         self._store.tag_all([(f"{repository}@{root.digest}", root) for repository, root in roots])
@@ -117,17 +129,9 @@ class _Layout:
     def _remove(self, name: str) -> None:
         self._store.remove([name])
 
-    def reached(self, repository: str, roots: Iterable[Digest]) -> set[Digest]:  # noqa: ARG002
-        """Nothing: a name is removed, and what another name needs stays."""
-        return set()
 
-
-class _Archive:
+class _Archive(_Here):
     """One file, daemon or storage that holds many images under their full names."""
-
-    prefix = ""
-    colons = True
-    by_digest = False
 
     def __init__(self, name: str, transport: str, place: str, ends: Ends) -> None:
         self.name = name
@@ -148,14 +152,8 @@ class _Archive:
     def holds(self) -> Holds:
         return self._open.holds if isinstance(self._open, Choosy) else EVERYTHING
 
-    def berth(self, load: Shipment) -> Shipment:
-        return load
-
     def target(self, key: str) -> Target:
         return Shelf(self._open, key)
-
-    def keeper(self, load: Shipment) -> Signable | None:
-        return signable(self.target(self.berth(load).repository))
 
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         for repository, root in roots:
@@ -173,17 +171,9 @@ class _Archive:
             hint="registries, oci: and dir: destinations can be pruned",
         )
 
-    def reached(self, repository: str, roots: Iterable[Digest]) -> set[Digest]:  # noqa: ARG002
-        """Nothing: a name is removed, and what another name needs stays."""
-        return set()
 
-
-class _Folder:
+class _Folder(_Here):
     """A directory that holds a ``dir:`` per image, called as the image is: ``library/nginx:1.27``."""
-
-    prefix = ""
-    colons = True
-    by_digest = False
 
     def __init__(self, name: str, path: str, ends: Ends) -> None:
         self.name = name
@@ -196,9 +186,6 @@ class _Folder:
         with ExitStack() as self._stack:
             yield
 
-    def holds(self) -> Holds:
-        return EVERYTHING
-
     def berth(self, load: Shipment) -> Shipment:
         return replace(load, repository=load.name, tag="")
 
@@ -206,9 +193,6 @@ class _Folder:
         if key not in self._targets:
             self._targets[key] = self._stack.enter_context(open_target("dir", str(self._path / key), self._ends))
         return self._targets[key]
-
-    def keeper(self, load: Shipment) -> Signable | None:
-        return signable(self.target(self.berth(load).repository))
 
     def keep(self, roots: Iterable[tuple[str, Descriptor]]) -> None:
         """A directory's image needs no name."""
@@ -233,10 +217,6 @@ class _Folder:
                 full = f"{parent}/{name}" if parent else name
                 held.append(Held(full, digest, partial(self._remove, self._path / parent / name)))
         return held
-
-    def reached(self, repository: str, roots: Iterable[Digest]) -> set[Digest]:  # noqa: ARG002
-        """Nothing: a name is removed, and what another name needs stays."""
-        return set()
 
     def _digest(self, folder: Path) -> Digest | None:
         from bundler.transports import dir as transport

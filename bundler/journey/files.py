@@ -69,7 +69,7 @@ def write_over(path: Path, content: bytes) -> None:
         except BaseException:
             os.unlink(name)  # noqa: PTH108
             raise
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except FileNotFoundError:
         raise ConfigError(f"{path.parent} is not a directory") from None
     except OSError as problem:
@@ -104,7 +104,8 @@ def _check_replaceable(path: Path, *, what: str) -> None:
         raise ConfigError(f"{what}: is {kind}", hint="name a file")
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable; :class:`OSError` is the caller's."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

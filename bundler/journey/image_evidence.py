@@ -11,14 +11,14 @@ evidence = gather(volumes, image)
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 
 from bundler.bundle.statement import CarriedImage
 from bundler.content import Fetching, read
 from bundler.errors import BundlerError, quoted
+from bundler.oci.attached import companion_of
 from bundler.oci.descriptor import Descriptor
-from bundler.oci.digest import Digest, is_digest
+from bundler.oci.digest import Digest
 from bundler.oci.manifest import Manifest, parse_manifest
 from bundler.trust.images.evidence import CAPS, Evidence, kind_of
 
@@ -28,7 +28,6 @@ MAX_PIECES = 1000
 MAX_BYTES = 32 << 20
 """Of one image's signatures and attestations together: they are held in memory while it is judged."""
 _MAX_DEPTH = 3
-_TAG = re.compile(r"(sha256|sha512)-([0-9a-f]+)(?:\..*)?")
 
 
 def gather(source: Fetching, image: CarriedImage) -> tuple[Evidence, ...]:
@@ -42,9 +41,8 @@ def gather(source: Fetching, image: CarriedImage) -> tuple[Evidence, ...]:
 
 def claimed_by(tag: str) -> Digest | None:
     """The digest in cosign's tags and in the fallback tag of referrers; None for a tag that an image may have."""
-    match = _TAG.fullmatch(tag)
-    text = f"{match[1]}:{match[2]}" if match else ""
-    return Digest(text) if is_digest(text) else None
+    found = companion_of(tag)
+    return found[0] if found else None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bundler.content import read
@@ -21,6 +22,7 @@ from bundler.errors import (
     NotFoundError,
     ProtocolError,
     UnsupportedError,
+    first_of,
     quoted,
 )
 from bundler.graph import walk
@@ -53,12 +55,8 @@ class Places(Protocol):
         """What is missing of all that ``root`` needs, in words; empty if nothing is."""
         ...
 
-    def unlisted(self, reference: str, root: Descriptor) -> str:
-        """Why ``root`` is not found by what it is about, in words; empty if it is, or is about nothing."""
-        ...
-
-    def listing(self, reference: str, root: Descriptor) -> str:
-        """The reference of the list that clients keep of what is about the same as ``root``; empty if it is about nothing."""
+    def listing(self, reference: str, root: Descriptor) -> Listing | None:
+        """The list of what is about the same as ``root``; nothing if it is about nothing, or no such lists are kept."""
         ...
 
     def listed(self, known: set[str], executor: Executor) -> list[str]:
@@ -79,6 +77,29 @@ def places_of(receipt: Receipt, ends: Ends) -> Places:
         f"{quoted(receipt.destination)}: what is there can't be held against a receipt",
         hint="receipts of pushes to registries and OCI layouts can be checked",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What refers to ``subject`` in a repository."""
+
+    repository: Repository
+    subject: Digest
+
+    @property
+    def reference(self) -> str:
+        """The tag under which clients keep the list where the registry doesn't."""
+        return f"{self.repository.name}:{referrers_tag(self.subject)}"
+
+    def lacks(self, root: Descriptor) -> str:
+        """Why ``root`` is not found there, in words; empty if it is."""
+        try:
+            listed = self.repository.referrers(self.subject)
+        except AuthError:
+            return ""  # nobody can ask that registry
+        except UNREADABLE as problem:
+            return str(problem)
+        return "" if any(each.digest == root.digest for each in listed) else f"not among what refers to {self.subject}"
 
 
 class _Registry:
@@ -102,30 +123,13 @@ class _Registry:
             return str(problem)
         return _listed([blob.digest for blob in graph.blobs if not repository.has(blob)])
 
-    def unlisted(self, reference: str, root: Descriptor) -> str:
+    def listing(self, reference: str, root: Descriptor) -> Listing | None:
         repository, _ = self._at(reference)
-        subject = self._subject(repository, root)
-        if subject is None:
-            return ""
-        try:
-            listed = repository.referrers(subject)
-        except AuthError:
-            return ""  # nobody can ask that registry
-        except UNREADABLE as problem:
-            return str(problem)
-        return "" if any(each.digest == root.digest for each in listed) else f"not among what refers to {subject}"
-
-    def listing(self, reference: str, root: Descriptor) -> str:
-        repository, _ = self._at(reference)
-        subject = self._subject(repository, root)
-        return "" if subject is None else f"{repository.name}:{referrers_tag(subject)}"
-
-    def _subject(self, repository: Repository, root: Descriptor) -> Digest | None:
         try:
             subject = parse_manifest(read(repository, root), root.media_type, what=root.digest).subject
         except (NotFoundError, *UNREADABLE):
             return None  # as its row says
-        return None if subject is None else subject.digest
+        return None if subject is None else Listing(repository, subject.digest)
 
     def listed(self, known: set[str], executor: Executor) -> list[str]:
         paths = sorted({self._split(reference).repository for reference in known})
@@ -171,13 +175,9 @@ class _Layout:
             return str(problem)
         return _listed([node.digest for node in graph.blobs if self._layout.size_of(node.digest) != node.size])
 
-    def unlisted(self, reference: str, root: Descriptor) -> str:  # noqa: ARG002
+    def listing(self, reference: str, root: Descriptor) -> Listing | None:  # noqa: ARG002
         """Nothing: a layout keeps no such lists."""
-        return ""
-
-    def listing(self, reference: str, root: Descriptor) -> str:  # noqa: ARG002
-        """Nothing, as before."""
-        return ""
+        return None
 
     def listed(self, known: set[str], executor: Executor) -> list[str]:  # noqa: ARG002  # it is one file
         paths = {self._name(reference).partition("@")[0].rpartition(":")[0] for reference in known}
@@ -194,5 +194,4 @@ class _Layout:
 def _listed(digests: Sequence[Digest]) -> str:
     if not digests:
         return ""
-    more = f" and {len(digests) - MOST_MISSING} more" if len(digests) > MOST_MISSING else ""
-    return f"missing: {', '.join(digests[:MOST_MISSING])}{more}"
+    return f"missing: {first_of(digests, most=MOST_MISSING)}"

@@ -24,7 +24,7 @@ from bundler.errors import ConfigError, SignatureError, disk_error
 from bundler.journey.drift import BY_KEY, Drift, Row, State
 from bundler.journey.ends import Ends
 from bundler.journey.files import check_writable, read_file, write_over
-from bundler.journey.receipt_places import UNREADABLE, Places, places_of
+from bundler.journey.receipt_places import UNREADABLE, Listing, Places, places_of
 from bundler.oci.descriptor import Descriptor
 from bundler.oci.digest import Digest
 from bundler.push.receipt import CAP, SIGNATURE_SUFFIX, Receipt, parse_receipt
@@ -91,11 +91,11 @@ def recheck(
     places = places_of(receipt, ends)
     # 3  Each name and all that is below it, as they are now
     wanted = list(dict.fromkeys(_wanted(receipt)))
-    rows = tuple(executor.map(lambda each: _row(places, each), wanted))
+    listings = list(executor.map(lambda each: _listing(places, each), wanted))
+    rows = tuple(executor.map(lambda each, listing: _row(places, each, listing), wanted, listings))
     # 4  What nobody accounts for
-    known = {each.reference for each in wanted}
-    known |= set(executor.map(lambda each: _listing(places, each), wanted))
-    added = {reference for reference in places.listed(known - {""}, executor) if reference not in known}
+    known = {each.reference for each in wanted} | {each.reference for each in listings if each}
+    added = {reference for reference in places.listed(known, executor) if reference not in known}
     return Drift(
         receipt,
         now,
@@ -129,12 +129,17 @@ def _wanted(receipt: Receipt) -> Iterator[_Wanted]:
             yield _Wanted(image.name, beside.reference, beside.root, attached=True)
 
 
-def _row(places: Places, wanted: _Wanted) -> Row:
-    state, now, problem = _looked_at(places, wanted)
+def _listing(places: Places, wanted: _Wanted) -> Listing | None:
+    """By which what has no tag itself is found, if it is about something."""
+    return None if wanted.is_tagged else places.listing(wanted.reference, wanted.root)
+
+
+def _row(places: Places, wanted: _Wanted, listing: Listing | None) -> Row:
+    state, now, problem = _looked_at(places, wanted, listing)
     return Row(wanted.image, wanted.reference, wanted.root.digest, state, now, problem, attached=wanted.attached)
 
 
-def _looked_at(places: Places, wanted: _Wanted) -> tuple[State, str, str]:
+def _looked_at(places: Places, wanted: _Wanted, listing: Listing | None) -> tuple[State, str, str]:
     """The state, the digest that is there now, and what is wrong in words."""
     try:
         found = places.found(wanted.reference)
@@ -149,13 +154,8 @@ def _looked_at(places: Places, wanted: _Wanted) -> tuple[State, str, str]:
         return "missing", now, lacks or "not found by its digest"
     if lacks:
         return "incomplete", now, lacks
-    unlisted = "" if wanted.is_tagged else places.unlisted(wanted.reference, wanted.root)
+    unlisted = listing.lacks(wanted.root) if listing else ""
     return ("unlisted" if unlisted else "ok"), now, unlisted
-
-
-def _listing(places: Places, wanted: _Wanted) -> str:
-    """The tag by which clients find what has none itself, where they keep one; empty if there is none."""
-    return "" if wanted.is_tagged else places.listing(wanted.reference, wanted.root)
 
 
 def _signer(path: Path, raw: bytes, keys: Sequence[PublicKey]) -> str:

@@ -29,7 +29,7 @@ from bundler.errors import (
     TrustError,
     disk_error,
 )
-from bundler.journey.files import write_over
+from bundler.journey.files import sync_directory, write_over
 
 PATIENCE = 10.0
 _PAUSE = 0.02
@@ -116,11 +116,7 @@ def move_kept(path: Path, target: Path) -> None:
     """Give a file of the trust directory another name there, durably, in place of what had it."""
     try:
         path.replace(target)
-        fd = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_directory(target.parent)
     except OSError as problem:
         raise disk_error(problem, f"write {target}") from problem
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 from bundler.oci import mediatype
 from bundler.oci.descriptor import Descriptor
-from bundler.oci.digest import Digest, algorithm_of, hex_of
+from bundler.oci.digest import Digest, algorithm_of, hex_of, is_digest
 from bundler.oci.manifest import parse_manifest
 from bundler.oci.strict_json import Fields, loads
 
@@ -59,6 +59,17 @@ class Attached:
 def companion_tags(subject: Digest) -> dict[Kind, str]:
     """The tags of cosign for what is about ``subject``."""
     return {kind: f"{algorithm_of(subject)}-{hex_of(subject)}{suffix}" for kind, suffix in SUFFIXES.items()}
+
+
+def companion_of(tag: str) -> tuple[Digest, str] | None:
+    """Whom a tag of cosign's, or one of a list of referrers, is about, and what follows the first dot; nothing for any other.
+
+    >>> companion_of("sha256-" + "0" * 64 + ".sig")[1]
+    'sig'
+    """
+    name, _, suffix = tag.partition(".")
+    digest = name.replace("-", ":", 1)
+    return (Digest(digest), suffix) if is_digest(digest) else None
 
 
 def referrers_tag(subject: Digest) -> str:

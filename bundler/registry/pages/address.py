@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bundler.errors import ConfigError, quoted
+from bundler.oci.attached import companion_of
 from bundler.oci.digest import Digest, is_digest
 from bundler.registry.names import is_repository, is_tag
 
@@ -107,9 +108,8 @@ def subject_of(tag: str) -> tuple[Digest, str] | None:
 
     cosign attaches by such tags, and clients list referrers under the bare one (distribution-spec 1.1).
     """
-    name, _, suffix = tag.partition(".")
-    digest = name.replace("-", ":", 1)
-    return (Digest(digest), KINDS[suffix]) if is_digest(digest) and suffix in KINDS else None
+    found = companion_of(tag)
+    return (found[0], KINDS[found[1]]) if found and found[1] in KINDS else None
 
 
 KINDS = {"sig": "signature", "att": "attestation", "sbom": "SBOM", "": "list of referrers"}

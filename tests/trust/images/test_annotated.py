@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bundler.trust.images import sigstore
-from bundler.trust.images.cosign import CERTIFICATE, LOG_ENTRY, SIGNATURE
+from bundler.trust.images.cosign import CERTIFICATE, CHAIN, LOG_ENTRY, SIGNATURE
 from bundler.trust.images.evidence import DSSE, SIMPLE_SIGNING, Found
 from bundler.trust.images.identity import Identity
 from bundler.trust.images.judge import Subject as Image
@@ -26,7 +26,6 @@ from tests.trust.images.material import DIGEST, MANIFEST, OTHER, SPDX, attestati
 
 ME = "me@site.example"
 NAME = "reg.io/team/app:1"
-CHAIN = "dev.sigstore.cosign/chain"
 
 
 @cache
