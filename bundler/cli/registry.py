@@ -124,6 +124,7 @@ def serve(
             htpasswd=htpasswd,
             rights=rights,
             access_log=access_log,
+            expects_bundle=bool(key or trust),
         ),
         on_ready=ready,
     )

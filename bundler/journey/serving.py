@@ -31,7 +31,10 @@ GC_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How to serve. ``access_log`` is a file, or ``-`` for standard output."""
+    """How to serve. ``access_log`` is a file, or ``-`` for standard output.
+
+    ``expects_bundle`` says that whom to trust was told, so that a place that is not there was meant to be a bundle.
+    """
 
     door: Door
     read_only: bool = False
@@ -40,6 +43,7 @@ class Serving:
     htpasswd: Path | None = None
     rights: Path | None = None
     access_log: str = ""
+    expects_bundle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,11 @@ def serve(
         listed = ", ".join(quoted(str(place)) for place in stores)
         raise ConfigError(
             f"{listed}: only one store can be served at a time", hint="a bundle's directory holds statement.dsse.json"
+        )
+    if serving.expects_bundle and not bundles and stores and not stores[0].exists():
+        raise ConfigError(
+            f"{quoted(str(stores[0]))}: is not there, and keys are for bundles",
+            hint="check the path; to begin an empty store, leave out --key and --trust",
         )
     if serving.allow_delete and (serving.read_only or not stores):
         raise ConfigError("nothing can be deleted where nothing can be written", hint="leave out --allow-delete")

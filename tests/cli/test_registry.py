@@ -75,6 +75,8 @@ def test_a_store_over_a_bundle(place: Workshop) -> None:
         pytest.param(["out"], 2, "no --key and no --trust given", id="no-key"),
         pytest.param(["out", "--key", "stranger.pub"], 16, "unknown key", id="a-stranger's-key"),
         pytest.param(["a", "b"], 2, "only one store", id="two-stores"),
+        pytest.param(["oot", "--key", "release.pub"], 2, "oot: is not there", id="a-bundle-mistyped"),
+        pytest.param(["oot", "--trust", "site"], 2, "oot: is not there", id="a-bundle-mistyped-with-a-site"),
         pytest.param(["out", "--key", "release.pub", "--allow-delete"], 2, "nothing can be deleted", id="deletion"),
         pytest.param(["store", "--rights", "r.yaml"], 2, "of no use without passwords", id="rights-alone"),
         pytest.param(["store", "--public-url", "registry.site"], 2, "is not https://host", id="no-url"),
